@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""Boot an image in QEMU several times and judge its boot: always boots, whatever the store knows.
+
+Fails (exit 4) when a boot does not reach `ready`, when the kernel log holds an error, a service failed, a limit of
+boot-tests/budgets.yaml is exceeded, equal boots count differently, or the boot became more than 1 % dearer than its
+baseline. --update-budget stores this run as the new baseline. The numbers are QEMU's virtual time and a model built
+on it; neither is a time measured on a Pi 4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from protopi.api import Session
+from protopi.boot import budget
+from protopi.boot.report import print_table, to_json, to_junit
+from protopi.boot.verdict import BOOTS, budget_file, run_gate
+from protopi.commands.image import build_options
+from protopi.errors import GateError, UserError
+from protopi.project import Project
+from protopi.store import write_atomic
+from protopi.ui import Ui
+
+SUMMARY = "boot an image several times and judge its boot"
+
+
+def setup(parser: argparse.ArgumentParser) -> None:
+    """Arguments."""
+    build_options(parser)
+    parser.add_argument("--boots", type=int, default=BOOTS, metavar="N", help=f"equal boots (default {BOOTS})")
+    parser.add_argument("--json", metavar="FILE", help="write JSON; - is stdout, and nothing else goes there")
+    parser.add_argument("--junit", metavar="FILE", help="write the result as JUnit XML")
+    parser.add_argument("--update-budget", action="store_true", help="store this run as the baseline")
+
+
+def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
+    """Build if need be, boot, judge, report."""
+    if arguments.boots < 1:
+        raise UserError("--boots: at least 1", hint="no boot is no verdict")
+    session = Session(project, ui, jobs=arguments.jobs, offline=arguments.offline)
+    built = session.build(session.plan(arguments.image))
+    result = run_gate(session, built, ui, boots=arguments.boots)
+    to_stdout = arguments.json == "-"
+    print_table(result, Console(stderr=to_stdout, highlight=False))
+    if to_stdout:
+        sys.stdout.write(to_json(result))
+    elif arguments.json:
+        write_atomic(Path(arguments.json).absolute(), to_json(result).encode())
+    if arguments.junit:
+        write_atomic(Path(arguments.junit).absolute(), to_junit(result).encode())
+    if arguments.update_budget:
+        if not result.boots or any("baseline" not in reason for reason in result.reasons):
+            raise GateError("the baseline was not moved: the image fails for other reasons (above)")
+        budget.update(budget_file(session), built.image.name, built.image.board, result.baseline())
+        ui.say(f"{budget_file(session)}: new baseline for {built.image.name}; commit it with its reason")
+        return 0
+    if not result.passed:
+        raise GateError(f"{built.image.name} does not pass its gate (reasons above)")
+    return 0

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""Run the test suite, from a fresh state if need be: this is what CI runs.
+
+`unit` tests the engine (seconds); `boot` builds the images, boots them in QEMU and tests them; `module` is the part of
+it that is about the kernel module. --full adds the long campaigns. Arguments after `--` go to pytest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+from protopi.errors import UserError
+from protopi.project import Project
+from protopi.ui import Ui
+
+SUMMARY = "run the tests; what CI runs"
+_SUITES = {"unit": ["tests"], "boot": ["boot-tests"], "module": ["boot-tests/test_module.py"], "all": []}
+
+
+def setup(parser: argparse.ArgumentParser) -> None:
+    """Arguments."""
+    parser.add_argument("suite", nargs="?", default="all", choices=sorted(_SUITES))
+    parser.add_argument("--full", action="store_true", help="the long campaigns too (hours)")
+    parser.add_argument("pytest", nargs="*", metavar="-- PYTEST-ARGUMENT", help="passed on to pytest")
+
+
+def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
+    """Returns pytest's verdict as an exit code of ours: 0, or 4 when a test failed."""
+    if sys.flags.optimize:
+        raise UserError("tests need assertions", hint="run Python without -O")
+    age = project.lock().age_days
+    if age > 30:
+        ui.warn(f"the lock is {age} days old; ./build.py lock --update moves it to today's security updates")
+    marks = [] if arguments.full else ["-m", "not full"]
+    command = [sys.executable, "-m", "pytest", *marks, *_SUITES[arguments.suite], *arguments.pytest]
+    status = subprocess.run(command, cwd=project.root, check=False).returncode
+    return {0: 0, 1: 4, 2: 130, 5: 4}.get(status, 1)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""The project on disk: where things are, and which recipes and boards there are."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from protopi.errors import UserError
+from protopi.image import BUILTIN_IMAGES, Image, load_image
+from protopi.lock import Lock, read_lock
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A checkout of the project at `root`."""
+
+    root: Path
+
+    @classmethod
+    def here(cls) -> Project:
+        """The checkout that this code is part of."""
+        return cls(Path(__file__).resolve().parent.parent)
+
+    @property
+    def out(self) -> Path:
+        """Where finished images are put."""
+        return self.root / "out"
+
+    @property
+    def lock_path(self) -> Path:
+        """The project's lock."""
+        return self.root / "protopi.lock"
+
+    def boards(self) -> list[str]:
+        """The names that `board:` may have: the packages in boards/."""
+        return sorted(path.parent.name for path in (self.root / "boards").glob("*/__init__.py"))
+
+    def images(self) -> list[str]:
+        """The names of the project's own images."""
+        return sorted(path.stem for path in (self.root / BUILTIN_IMAGES).glob("*.yaml"))
+
+    def image(self, word: str) -> Image:
+        """Read an image by name or path. Raises UserErrors."""
+        return load_image(word, self.root, self.boards())
+
+    def image_lock_path(self, image: Image) -> Path:
+        """Where an image's packages are locked: protopi.lock for the project's own, NAME.lock beside a user's."""
+        if image.path.parent == self.root / BUILTIN_IMAGES:
+            return self.lock_path
+        return image.path.with_suffix(".lock")
+
+    def lock(self, image: Image | None = None) -> Lock:
+        """The project's lock, joined by the image's own. Raises UserError when one is missing or damaged."""
+        lock = read_lock(self.lock_path)
+        if image is None or self.image_lock_path(image) == self.lock_path:
+            return lock
+        path = self.image_lock_path(image)
+        if not path.is_file():
+            raise UserError(
+                f"the packages of image {image.name} are not locked",
+                where=str(path),
+                hint=f"run ./build.py lock --update {image.path}",
+            )
+        own = read_lock(path)
+        return Lock(lock.epoch, {**lock.sets, **own.sets}, {**lock.wanted, **own.wanted})
+
+    def load(self, target: str) -> type:
+        """The class that "module:Class" names."""
+        module, _, name = target.partition(":")
+        found = getattr(importlib.import_module(module), name)
+        assert isinstance(found, type)
+        return found
