@@ -48,13 +48,19 @@ def parser(names: list[str]) -> argparse.ArgumentParser:
     return top
 
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def _terminate(_number: int, _frame: FrameType | None) -> None:
+    """Stop, once: a second signal must not cut the cleaning up short (children have five seconds, then are killed)."""
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def main(arguments: list[str]) -> int:
     """Run one command; returns the exit code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _STOPPING:
         signal.signal(number, _terminate)
     project, ui, known = Project.here(), Ui(), verbs()
     try:
@@ -75,7 +81,6 @@ def main(arguments: list[str]) -> int:
         ui.say(f"error: {error}", style="bold red")
         return error.exit_code
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         ui.say("interrupted", style="yellow")
         return 130
     except BrokenPipeError:
