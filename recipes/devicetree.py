@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""The device trees that are shipped: the kernel's, with the board's overlay and the image's merged in.
+
+One file is read and no overlay applied when the board starts: each overlay or dtparam costs the firmware 13 to 75 ms.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boards
+from protopi.errors import StepError, UserError
+from protopi.recipe import Inputs, Recipe
+from recipes.kernel import Kernel
+
+if TYPE_CHECKING:
+    from protopi.step import Context
+
+
+class DeviceTree(Recipe):
+    """Outputs: one merged .dtb for each model that the board's images run on."""
+
+    name = "devicetree"
+    summary = "device trees with the board's and the image's overlays merged in"
+    licence = "GPL-2.0-only OR BSD-2-Clause"
+
+    def inputs(self) -> Inputs:
+        board = boards.load(self.image.board)
+        names = {str(path): f"{index}-{path.name}" for index, path in enumerate(self.image.overlays)}
+        return Inputs(
+            needs=(Kernel(self.image),),
+            files=(board.overlay,) if board.overlay else (),
+            user_files=names,
+            params={"trees": list(board.devicetrees), "overlay": board.overlay, "user": list(names.values())},
+        )
+
+    @staticmethod
+    def build(ctx: Context) -> None:
+        overlays = [compile_overlay(ctx, ctx.user(name), name) for name in ctx.params["user"]]
+        if ctx.params["overlay"]:
+            overlays.insert(0, compile_overlay(ctx, ctx.project / ctx.params["overlay"], "board.dtso"))
+        for tree in ctx.params["trees"]:
+            source = ctx.input("kernel") / "dtbs" / "broadcom" / tree
+            if not source.exists():
+                raise StepError(f"the kernel made no {tree}")
+            merge(ctx, source, overlays, ctx.out / tree)
+
+
+def compile_overlay(ctx: Context, source: Path, name: str) -> Path:
+    """An overlay as .dtbo. Raises UserError when a user's does not compile."""
+    if source.suffix == ".dtbo":
+        return source
+    target = ctx.work / f"{Path(name).stem}.dtbo"
+    try:
+        ctx.run(["dtc", "-@", "-I", "dts", "-O", "dtb", "-W", "no-unit_address_vs_reg", "-o", target, source])
+    except StepError as error:
+        raise UserError(
+            f"device-tree overlay {name} does not compile",
+            key="overlays",
+            hint="dtc's message is in the log of this step; #include is not available in overlays",
+        ) from error
+    return target
+
+
+def merge(ctx: Context, tree: Path, overlays: list[Path], target: Path) -> None:
+    """Apply the overlays to a tree, one after the other, so that a fault names its overlay."""
+    now = tree
+    for index, overlay in enumerate(overlays):
+        step = ctx.work / f"{target.stem}-{index}.dtb"
+        try:
+            ctx.run(["fdtoverlay", "-i", now, "-o", step, overlay])
+        except StepError as error:
+            raise UserError(
+                f"device-tree overlay {overlay.name} does not fit {target.name}",
+                key="overlays",
+                hint="every node or label it names must exist in mainline's tree of that board",
+            ) from error
+        now = step
+    target.write_bytes(now.read_bytes())
