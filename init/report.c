@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+/*
+ * report: answers questions on the console.
+ *
+ * Concern: a line protocol by which a test host reads the kernel log and the state of the services through the serial
+ *          port alone. It is no shell: there are four questions, none takes an argument, and none changes anything.
+ *          In a development image alone (/etc/protopi/console-shell exists) it lends the console to one (console.c).
+ * Context: a service under the supervisor, as root, on /dev/console. The console stays silent unless asked.
+ * Lifetime: runs until stopped; ends with a status when the console goes away, and is then restarted.
+ *
+ *   host   @get SEQ NONCE kmsg|services|boot|disk
+ *   board  @part SEQ NONCE INDEX COUNT BASE64 CRC      for each part
+ *   board  @err SEQ NONCE what|overflow CRC            an unknown question; a report that does not fit
+ *   host   an empty line                               development images: a shell, until it ends
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "console.h"
+#include "report_facts.h"
+#include "report_frame.h"
+#include "util.h"
+
+#define REPORT_MAX (4u << 20) /* far above any kernel log; untouched pages cost nothing */
+
+struct question {
+	const char *what;
+	void (*answer)(struct report *report);
+};
+
+static const struct question questions[] = {
+	{ "kmsg", report_kmsg },
+	{ "services", report_services },
+	{ "boot", report_boot },
+	{ "disk", report_disk },
+};
+
+static bool answer(int console, const char *text)
+{
+	static char data[REPORT_MAX];
+	struct report report = { .data = data, .size = sizeof(data) };
+	struct request request;
+	char line[REPORT_LINE];
+	const char *error = "what";
+
+	if (*text == '\0' && console_has_shell())
+		return console_lend(console);
+	if (!request_parse(&request, text))
+		return true;
+	for (size_t i = 0; i < sizeof(questions) / sizeof(*questions); i++) {
+		if (strcmp(request.what, questions[i].what) == 0) {
+			questions[i].answer(&report);
+			error = report.overflow ? "overflow" : NULL;
+		}
+	}
+	if (error)
+		return console_send(console, line, error_line(line, &request, error));
+	/* All parts come from one reading: a report is consistent, however long the line takes. */
+	for (size_t i = 0; i < part_count(report.used); i++)
+		if (!console_send(console, line, part_line(line, &request, i, data, report.used)))
+			return false;
+	return true;
+}
+
+int main(void)
+{
+	int console AUTO_CLOSE = open("/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	char line[256], input[256];
+	size_t used = 0;
+	bool skip = false; /* the line is too long for any question: wait for its end */
+	ssize_t got;
+
+	if (console < 0 || !console_make_raw(console)) {
+		klog(KLOG_ERROR, "report: cannot use the console: %s", strerror(errno));
+		return 1;
+	}
+	while ((got = read(console, input, sizeof(input))) > 0 || (got < 0 && errno == EINTR)) {
+		for (ssize_t i = 0; i < got; i++) {
+			if (input[i] == '\n') {
+				line[used] = '\0';
+				if (!skip && !answer(console, line))
+					return 1;
+				used = 0;
+				skip = false;
+			} else if (used == sizeof(line) - 1) {
+				skip = true;
+			} else {
+				line[used++] = input[i];
+			}
+		}
+	}
+	return 1;
+}
