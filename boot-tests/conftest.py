@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures of the boot tests: built images, and the key that may log in to the test images."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import paramiko
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+import boards
+from protopi import api
+from protopi.boot.tools import Tools, TreeTools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltImage:
+    """An image that is built: the SD image's file, its board, the tools to boot it with, the counting plug-in."""
+
+    name: str
+    path: Path
+    board: boards.Board
+    tools: Tools
+    plugin: Path
+
+
+@functools.cache
+def _built(name: str) -> BuiltImage:
+    own = HERE / "images" / f"{name}.yaml"
+    made = api.build_image(str(own) if own.exists() else name)
+    return BuiltImage(name, made.disk, boards.load(made.image.board), TreeTools(made.tools.root), made.plugin)
+
+
+@pytest.fixture(scope="session")
+def built() -> Callable[[str], BuiltImage]:
+    """`built("pi4")`: an image of the project's, or one of boot-tests/images, built once."""
+    return _built
+
+
+@pytest.fixture(scope="session")
+def ssh_key() -> paramiko.PKey:
+    """The key that virt-test lets in. It is made from a known text, so it is no secret and opens test images only."""
+    secret = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"protopi boot tests").digest())
+    text = secret.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    return paramiko.Ed25519Key.from_private_key(io.StringIO(text.decode()))

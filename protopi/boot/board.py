@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""What the harness must know of a board: data, no branches. The boards themselves are in the folder boards/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One board.
+
+    name          as in `board:` of an image file
+    title         for people
+    model         the model that the firmware stand-in plays ("4b")
+    machine       QEMU's machine type; with it the QEMU arguments that are the board's own
+    drive         QEMU arguments that attach the image; "{file}" is its path
+    network       QEMU arguments of a network; "{forward}" is the list of host forwards; empty: it has none
+    devicetrees   trees of the kernel that are shipped, the first one being this board's
+    overlay       merged into each shipped tree when the image is built (project path), or empty
+    qemu_overlay  merged by the harness only (project path); None: QEMU makes the tree itself
+    cost          constants of the model of a real board (project path); None: no model
+    allow         exact kernel-log lines that only QEMU causes (project path)
+    exact         True: equal boots count equal instructions, to the digit
+    tolerance     how far equal boots may lie apart where they are not exact
+    sd_trace      True: the card is QEMU's SD card, whose trace counts its reads
+    """
+
+    name: str
+    title: str
+    model: str
+    machine: tuple[str, ...]
+    drive: tuple[str, ...]
+    devicetrees: tuple[str, ...]
+    overlay: str
+    qemu_overlay: Path | None
+    allow: Path
+    cost: Path | None = None
+    network: tuple[str, ...] = ()
+    exact: bool = True
+    tolerance: float = 0.0
+    sd_trace: bool = True

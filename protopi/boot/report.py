@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""Shows a gate's result: a table for people, JUnit for CI. Every number is printed with its origin."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from rich.table import Table
+from rich.text import Text
+
+from protopi.boot.gate import PHASES, Figures, GateResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from rich.console import Console
+
+#: Said wherever a boot time is stated.
+FIRMWARE = (
+    "A real Pi 4's firmware takes 3 to 5 s from power-on to kernel entry (DRAM training cannot be skipped);\n"
+    "that is not counted here. Nothing here was measured on a Pi 4."
+)
+_TITLES = {
+    "reset_to_init": "reset -> PID 1",
+    "init_to_ready": "PID 1 -> ready",
+    "reset_to_ready": "reset -> ready",
+}
+
+
+def to_json(result: GateResult) -> str:
+    """The gate's JSON document as text."""
+    return json.dumps(result.to_json(), indent=2) + "\n"
+
+
+def to_junit(result: GateResult) -> str:
+    """A JUnit document: one test case for each boot and one for the verdict."""
+    suite = ElementTree.Element("testsuite", name=f"gate {result.image} on {result.target}", tests="1")
+    case = ElementTree.SubElement(
+        suite, "testcase", classname=f"gate.{result.image}", name=result.target, time=f"{result.seconds:.3f}"
+    )
+    if not result.passed:
+        failure = ElementTree.SubElement(case, "failure", message=result.reasons[0])
+        failure.text = _printable("\n".join((*result.reasons, "", "last lines of the console:", *result.tail)))
+    output = ElementTree.SubElement(case, "system-out")
+    output.text = _printable(to_json(result))
+    suite.set("failures", "0" if result.passed else "1")
+    ElementTree.indent(suite)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
+
+
+def _printable(text: str) -> str:
+    """XML 1.0 cannot hold control characters."""
+    return "".join(c if c >= " " or c in "\n\t" else "?" for c in text)
+
+
+def write(result: GateResult, *, json_file: Path | None = None, junit_file: Path | None = None) -> None:
+    """Write the documents where they are wanted."""
+    if json_file:
+        json_file.write_text(to_json(result))
+    if junit_file:
+        junit_file.write_text(to_junit(result))
+
+
+def _change(now: float, base: float | None) -> str:
+    return "no baseline" if not base else f"{now / base - 1:+.2%}"
+
+
+def _phase_table(result: GateResult) -> Table:
+    boot = result.boots[0]
+    counted = boot.instructions is not None and boot.idle_ns is not None
+    table = Table(
+        title=f"{result.image} on {result.target}: {len(result.boots)} boots, QEMU's virtual time (no Pi 4's)"
+    )
+    for heading in ("phase", "virtual ms", "instructions", "idle ms", "share", "change"):
+        table.add_column(heading, justify="left" if heading == "phase" else "right")
+    whole = boot.virtual_ns["reset_to_ready"]
+    for phase in PHASES:
+        now = boot.virtual_ns[phase]
+        table.add_row(
+            _TITLES[phase],
+            f"{now / 1e6:,.3f}",
+            f"{boot.instructions[phase]:,}" if boot.instructions else "not counted",
+            f"{boot.idle_ns[phase] / 1e6:,.3f}" if counted and boot.idle_ns else "-",
+            f"{now / whole:.1%}",
+            _change(now, result.budget.baseline.get(f"{phase}_ns")),
+            style="bold" if phase == "reset_to_ready" else "",
+        )
+    return table
+
+
+def _model_table(result: GateResult) -> Table | None:
+    if result.modelled is None:
+        return None
+    table = Table(title="modelled on a Pi 4, kernel entry -> ready (a model, calibrated by no board)")
+    table.add_column("term")
+    table.add_column("ms", justify="right")
+    table.add_column("basis")
+    for term in result.modelled.terms:
+        table.add_row(term.name, f"{term.seconds * 1e3:,.1f}", term.basis)
+    limit = result.budget.limits.get("modelled_seconds")
+    table.add_row(
+        "sum", f"{result.modelled.seconds * 1e3:,.1f}", f"at most {limit:g} s" if limit else "no limit", style="bold"
+    )
+    return table
+
+
+def _other_boots(result: GateResult) -> Iterable[str]:
+    named: tuple[tuple[str, Figures | None], ...] = (
+        ("first boot on a larger card", result.first_boot),
+        ("second boot of it", result.second_boot),
+    )
+    for name, boot in named:
+        if boot:
+            yield f"{name}: {boot.virtual_ns['reset_to_ready'] / 1e6:,.3f} virtual ms to ready"
+    if result.boots:
+        boot = result.boots[0]
+        commands = "" if boot.sd_commands is None else f" in {boot.sd_commands} commands"
+        yield f"read from the card before ready: {boot.sd_bytes_read:,} bytes{commands}"
+        yield f"console bytes before ready: {boot.console_bytes}"
+    low, middle, high = result.spread.get("reset_to_ready", (0, 0.0, 0))
+    if low != high:
+        spread = f"min {low / 1e6:,.3f}, median {middle / 1e6:,.3f}, max {high / 1e6:,.3f}"
+        yield f"reset -> ready over the boots: {spread} virtual ms"
+    if result.sizes:
+        yield "sizes: " + ", ".join(f"{name} {size / 2**20:.2f} MiB" for name, size in result.sizes.items())
+
+
+def print_table(result: GateResult, console: Console, *, cached_from: str = "") -> None:
+    """Print the result; `cached_from` is the date of a verdict that came from the store."""
+    if result.boots:
+        console.print(_phase_table(result))
+    model = _model_table(result)
+    if model:
+        console.print(model)
+    for line in (*_other_boots(result), *result.notes):
+        console.print(Text(line))
+    console.print(Text(FIRMWARE, style="dim"))
+    print_verdict(result, console, cached_from=cached_from)
+
+
+def print_verdict(result: GateResult, console: Console, *, cached_from: str = "") -> None:
+    """Print the verdict alone: pass, or every reason with the last lines of the console."""
+    cached = f" (cached, from {cached_from})" if cached_from else ""
+    if result.passed:
+        console.print(Text(f"PASS  {result.image} on {result.target}{cached}", style="bold green"))
+        return
+    console.print(Text(f"FAIL  {result.image} on {result.target}{cached}", style="bold red"))
+    for reason in result.reasons:
+        console.print(Text(f"  - {reason}"))
+    if result.tail:
+        console.print(Text("last lines of the console:"))
+        for line in result.tail:
+            console.print(Text(f"  | {line}"))
