@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protopi.builder import Builder, builder
-from protopi.errors import InfraError, UserError
+from protopi.errors import InfraError
 from protopi.image import Image
 from protopi.lock import Lock
 from protopi.plan import Planner, Step
@@ -75,7 +75,6 @@ class Session:
     def plan_image(self, image: Image) -> Planned:
         """Plan a parsed image."""
         lock = self.project.lock(image)
-        check_locked(image, lock)
         planner = Planner(self.project, lock)
         root, plugin = self.recipe(IMAGE_RECIPE, image), self.recipe(PLUGIN_RECIPE, image)
         steps = planner.plan(root, plugin)
@@ -128,20 +127,6 @@ class Session:
         if fresh != stamp:
             write_atomic(stamp_path, json.dumps(fresh).encode())
         return target
-
-
-def check_locked(image: Image, lock: Lock) -> None:
-    """Raise UserError when the lock was made for other packages than the image now names."""
-    if image.name in lock.wanted and set(lock.wanted[image.name]) != set(image.packages):
-        added = sorted(set(image.packages) - set(lock.wanted[image.name]))
-        gone = sorted(set(lock.wanted[image.name]) - set(image.packages))
-        what = ", ".join([*(f"+{name}" for name in added), *(f"-{name}" for name in gone)])
-        raise UserError(
-            f"the lock was made for other packages: {what}",
-            where=os.fspath(image.path),
-            key="packages",
-            hint=f"run ./build.py lock --update {image.name if image.path.parent.name == 'image' else image.path}",
-        )
 
 
 def _times(path: Path) -> list[int] | None:

@@ -52,19 +52,32 @@ class Project:
         return image.path.with_suffix(".lock")
 
     def lock(self, image: Image | None = None) -> Lock:
-        """The project's lock, joined by the image's own. Raises UserError when one is missing or damaged."""
+        """The project's lock; for an image, with a set of the image's name.
+
+        Images that ask for the same packages share a set, so a file that adds none needs no lock of its own. Raises
+        UserError when a lock is damaged, or was made for other packages.
+        """
         lock = read_lock(self.lock_path)
-        if image is None or self.image_lock_path(image) == self.lock_path:
+        if image is None:
             return lock
         path = self.image_lock_path(image)
-        if not path.is_file():
-            raise UserError(
-                f"the packages of image {image.name} are not locked",
-                where=str(path),
-                hint=f"run ./build.py lock --update {image.path}",
-            )
-        own = read_lock(path)
-        return Lock(lock.epoch, {**lock.sets, **own.sets}, {**lock.wanted, **own.wanted})
+        if path != self.lock_path and path.is_file():
+            own = read_lock(path)
+            lock = Lock(lock.epoch, {**lock.sets, **own.sets}, {**lock.wanted, **own.wanted})
+        asked = set(image.packages)
+        for name in (image.name, *sorted(lock.wanted)):
+            if name in lock.sets and set(lock.wanted.get(name, ())) == asked:
+                return Lock(lock.epoch, {**lock.sets, image.name: lock.sets[name]}, lock.wanted)
+        nearest = max(lock.wanted.values(), key=lambda names: len(asked & set(names)), default=())
+        before = set(lock.wanted.get(image.name, nearest))
+        what = ", ".join([*(f"+{n}" for n in sorted(asked - before)), *(f"-{n}" for n in sorted(before - asked))])
+        word = image.name if path == self.lock_path else str(image.path)
+        raise UserError(
+            f"the lock was made for other packages: {what}",
+            where=str(image.path),
+            key="packages",
+            hint=f"run ./build.py lock --update {word}",
+        )
 
     def load(self, target: str) -> type:
         """The class that "module:Class" names."""

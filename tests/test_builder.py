@@ -137,7 +137,9 @@ def test_an_import_that_the_key_does_not_cover_fails(tiny: Project) -> None:
 
 def test_a_recipe_reads_what_it_needs_and_unchanged_steps_do_not_run(tiny: Project) -> None:
     first = recipe(tiny, '(ctx.out / "a").write_text("from one")', "one")
-    second = recipe(tiny, '(ctx.out / "b").write_text((ctx.input("one") / "a").read_text())', "two", Inputs(needs=(first,)))
+    second = recipe(
+        tiny, '(ctx.out / "b").write_text((ctx.input("one") / "a").read_text())', "two", Inputs(needs=(first,))
+    )
     builder, out = build(tiny, second)
     assert (out["two"] / "b").read_text() == "from one"
     assert builder.built == ["one", "two"]

@@ -58,7 +58,7 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Mirror]]:
     monkeypatch.setenv("PROTOPI_MIRROR", f"{base}/debian {base}/debian-security {base}/snapshot")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(fetch_module, "_TRIES", 2)
-    monkeypatch.setattr(fetch_module.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
     yield Mirror
     server.shutdown()
     thread.join()

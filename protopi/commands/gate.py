@@ -18,7 +18,7 @@ from rich.console import Console
 from protopi.api import Session
 from protopi.boot import budget
 from protopi.boot.report import print_table, to_json, to_junit
-from protopi.boot.verdict import BOOTS, budget_file, run_gate
+from protopi.boot.verdict import BOOTS, budget_file, run_gate, stdout_console
 from protopi.commands.image import build_options
 from protopi.errors import GateError, UserError
 from protopi.project import Project
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
     built = session.build(session.plan(arguments.image))
     result = run_gate(session, built, ui, boots=arguments.boots)
     to_stdout = arguments.json == "-"
-    print_table(result, Console(stderr=to_stdout, highlight=False))
+    print_table(result, Console(stderr=True, highlight=False) if to_stdout else stdout_console())
     if to_stdout:
         sys.stdout.write(to_json(result))
     elif arguments.json:

@@ -12,7 +12,7 @@ import argparse
 import time
 from pathlib import Path
 
-from protopi.api import Session
+from protopi.api import IMAGE_RECIPE, PLUGIN_RECIPE, Session
 from protopi.errors import UserError
 from protopi.image import Image
 from protopi.lock import Lock, difference, read_lock, write_lock
@@ -44,15 +44,12 @@ def file_sets(session: Session, image: Image) -> dict[str, set[str]]:
         for need in inputs.needs:
             visit(need)
 
-    from protopi.api import IMAGE_RECIPE, PLUGIN_RECIPE
-
     for target in (IMAGE_RECIPE, PLUGIN_RECIPE):
         visit(session.recipe(target, image))
     return found
 
 
-#: Architecture of the sets that recipes name packages of; all others are arm64.
-_ALL = "arm64"
+_IMAGE_ARCHITECTURE = "arm64"
 
 
 def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
@@ -77,19 +74,22 @@ def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
 
 def _update(session: Session, path: Path, images: dict[str, Image], named: list[str], ui: Ui) -> None:
     project_lock = path == session.project.lock_path
-    wanted = {
-        name: Wanted(name, "arm64", tuple(sorted(image.packages)), closure=True) for name, image in images.items()
-    }
+    # Images that ask for the same packages share the set of the first of them.
+    wanted: dict[str, Wanted] = {}
+    for name, image in images.items():
+        packages = tuple(sorted(image.packages))
+        if all(packages != other.packages for other in wanted.values()):
+            wanted[name] = Wanted(name, _IMAGE_ARCHITECTURE, packages, closure=True)
     if project_lock:
         from recipes.tools import PACKAGES
 
         wanted[TOOLS_SET] = Wanted(TOOLS_SET, "amd64", PACKAGES, closure=True)
         files: dict[str, set[str]] = {}
         for image in images.values():
-            for name, packages in file_sets(session, image).items():
-                files.setdefault(name, set()).update(packages)
-        for name, packages in files.items():
-            wanted[name] = Wanted(name, _ALL, tuple(sorted(packages)), closure=False)
+            for name, found in file_sets(session, image).items():
+                files.setdefault(name, set()).update(found)
+        for name, singles in files.items():
+            wanted[name] = Wanted(name, _IMAGE_ARCHITECTURE, tuple(sorted(singles)), closure=False)
     if unknown := sorted(set(named) - set(wanted)):
         raise UserError(f"there is no set `{unknown[0]}`", hint="sets: " + ", ".join(sorted(wanted)))
     chosen = [one for name, one in sorted(wanted.items()) if not named or name in named]
