@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from protopi.boot import firmware, gate, qemu
+from protopi.boot import firmware, gate, qemu, sizes
 from protopi.boot.budget import load
 
 if TYPE_CHECKING:
@@ -99,4 +99,4 @@ def test_a_damaged_card_is_refused_by_the_firmware(built: Built, tmp_path: Path)
         raw.seek(offset)
         raw.write(bytes(512))
     with pytest.raises(firmware.FirmwareRefusal):
-        gate.sizes_of(copy, image.board)
+        sizes.sizes_of(copy, image.board)

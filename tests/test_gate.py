@@ -16,7 +16,8 @@ from rich.console import Console
 import boards
 from protopi.boot import budget, judge, model, qemu, report
 from protopi.boot.budget import Budget
-from protopi.boot.gate import GateResult, figures, judge_all, judge_boot
+from protopi.boot.figures import figures
+from protopi.boot.gate import GateResult, judge_all, judge_boot
 from protopi.boot.qemu import Counts
 from protopi.boot.record import Record
 from protopi.errors import UserError

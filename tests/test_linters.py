@@ -73,7 +73,9 @@ def test_kernel_code_is_gpl() -> None:
 
 
 def test_no_address_of_a_mirror_or_registry_stands_in_the_project() -> None:
-    address = re.compile(r"https?://(?!127\.0\.0\.1|localhost|www\.|mirror\.local|\S*raspberrypi)[\w.-]+\.(org|com|net|io)\b")
+    address = re.compile(
+        r"https?://(?!127\.0\.0\.1|localhost|www\.|mirror\.local|\S*raspberrypi)[\w.-]+\.(org|com|net|io)\b"
+    )
     allowed = {"LICENSE"}
     found = []
     for path in tracked():

@@ -19,7 +19,8 @@ class Board:
     model         the model that the firmware stand-in plays ("4b")
     machine       QEMU's machine type; with it the QEMU arguments that are the board's own
     drive         QEMU arguments that attach the image; "{file}" is its path
-    network       QEMU arguments of a network; "{forward}" is the list of host forwards; empty: it has none
+    network       QEMU arguments of a network; "{forward}" is the list of host forwards; empty: it has none. An exact
+                  board gets it only where forwards are asked for
     devicetrees   trees of the kernel that are shipped, the first one being this board's
     overlay       merged into each shipped tree when the image is built (project path), or empty
     qemu_overlay  merged by the harness only (project path); None: QEMU makes the tree itself
@@ -28,6 +29,7 @@ class Board:
     exact         True: equal boots count equal instructions, to the digit
     tolerance     how far equal boots may lie apart where they are not exact
     sd_trace      True: the card is QEMU's SD card, whose trace counts its reads
+    carried       initcalls of built-in drivers that only another machine needs; the gate shows their cost
     """
 
     name: str
@@ -44,3 +46,4 @@ class Board:
     exact: bool = True
     tolerance: float = 0.0
     sd_trace: bool = True
+    carried: tuple[str, ...] = ()

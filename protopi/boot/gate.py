@@ -8,16 +8,17 @@ none here).
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from protopi.boot import budget as budgets
-from protopi.boot import firmware, judge, model, record
+from protopi.boot import initcalls, judge, model, record
 from protopi.boot.budget import Budget
+from protopi.boot.figures import PHASES, Figures, figures
 from protopi.boot.qemu import Options
-from protopi.errors import UserError
-from protopi.layout import BOOT_A, ROOT_A
+from protopi.boot.sizes import sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from protopi.boot.record import Record
     from protopi.boot.tools import Tools
 
-PHASES = ("reset_to_init", "init_to_ready", "reset_to_ready")
-#: By how much the plug-in's count may exceed the virtual time.
-COUNT_SLACK = 1e-4
 #: Facts that the counts of equal boots must agree in.
 _SAME = ("virtual_ns", "instructions", "idle_ns")
 #: What is compared where boots are not exact.
@@ -37,31 +35,12 @@ _LOOSE = (("reset_to_ready", "virtual_ns"), ("reset_to_ready", "instructions"))
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """One boot in numbers, by phase; instructions and idle_ns are None where nothing counted them."""
-
-    virtual_ns: Mapping[str, int]
-    instructions: Mapping[str, int] | None
-    idle_ns: Mapping[str, int] | None
-    sd_bytes_read: int
-    sd_commands: int | None
-    console_bytes: int
-
-    def to_json(self) -> dict[str, Any]:
-        """An element of the gate's field `boots`."""
-        return {
-            "virtual_ns": dict(self.virtual_ns),
-            "instructions": dict(self.instructions) if self.instructions else None,
-            "idle_ns": dict(self.idle_ns) if self.idle_ns else None,
-            "sd_bytes_read": self.sd_bytes_read,
-            "sd_commands": self.sd_commands,
-            "console_bytes": self.console_bytes,
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class GateResult:
-    """A verdict with everything that led to it; protopi.boot.report turns it into JSON, JUnit and a table."""
+    """A verdict with everything that led to it; protopi.boot.report turns it into JSON, JUnit and a table.
+
+    `carried_us`: initcall -> virtual us of built-in drivers that another machine needs and this board does not; None
+    where that was not asked.
+    """
 
     image: str
     target: str
@@ -76,6 +55,7 @@ class GateResult:
     tail: tuple[str, ...] = ()
     seconds: float = 0.0
     spread: Mapping[str, tuple[int, float, int]] = field(default_factory=dict)
+    carried_us: Mapping[str, int] | None = None
 
     @property
     def passed(self) -> bool:
@@ -107,50 +87,9 @@ class GateResult:
             "sizes": dict(self.sizes),
             "limits": dict(self.budget.limits),
             "baseline": dict(self.budget.baseline) or None,
+            "carried_us": dict(self.carried_us) if self.carried_us is not None else None,
             "notes": list(self.notes),
         }
-
-
-def figures(facts: Record, board: Board) -> Figures:
-    """The numbers of one boot. Raises ValueError when the marker lacks one, or does not fit the other counters."""
-    marker = facts.marker or {}
-    try:
-        frequency, cntvct = int(marker["cntfrq"]), marker["cntvct"]
-        ticks = {name: int(cntvct[name]) for name in ("init", "ready")}
-        guest_bytes = int(marker["root_sectors"]) * 512
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"the @boot marker lacks a number: {error}") from error
-    if frequency <= 0 or not 0 < ticks["init"] <= ticks["ready"]:
-        raise ValueError(f"the @boot marker's counters are impossible: {ticks} at {frequency} Hz")
-    at = {name: value * 1_000_000_000 // frequency for name, value in ticks.items()}
-    virtual = _phases(at["init"], at["ready"])
-    counted = facts.counts.instructions
-    instructions = _executed(at, counted) if {"init", "ready"} <= counted.keys() else None
-    idle = {name: virtual[name] - instructions[name] for name in PHASES} if instructions else None
-    sd_bytes, commands = guest_bytes, None
-    if board.sd_trace and "ready" in facts.counts.blocks:
-        sd_bytes, commands = facts.counts.blocks["ready"] * 512, facts.counts.commands["ready"]
-    return Figures(virtual, instructions, idle, sd_bytes, commands, facts.console_bytes)
-
-
-def _executed(at: Mapping[str, int], counted: Mapping[str, int]) -> dict[str, int]:
-    """Executed instructions by phase, never more than virtual time has room for.
-
-    The plug-in counts an instruction that faults (a page fault) and starts again twice, QEMU's clock counts it once:
-    about one in a million. Raises ValueError when the counts do not fit the clock.
-    """
-    marks = []
-    for name in ("init", "ready"):
-        if counted[name] > at[name] * (1 + COUNT_SLACK):
-            raise ValueError(f"{counted[name]} instructions until {name}, but only {at[name]} virtual ns went by")
-        marks.append(min(counted[name], at[name]))
-    init, ready = marks
-    within = at["ready"] - at["init"]
-    return _phases(max(init, ready - within), ready)
-
-
-def _phases(init: int, ready: int) -> dict[str, int]:
-    return {"reset_to_init": init, "init_to_ready": ready - init, "reset_to_ready": ready}
 
 
 def judge_boot(facts: Record, board: Board, allowed: Collection[str]) -> list[str]:
@@ -337,32 +276,6 @@ def _modelled(boots: Sequence[Figures], cost: model.Cost | None) -> model.Modell
     )
 
 
-def sizes_of(image: Path, board: Board) -> dict[str, int]:
-    """Sizes in bytes, read out of the image itself: kernel, dtb, boot_partition and rootfs (both allocated), image.
-
-    Raises UserError when the image is not what a Protopi image is.
-    """
-    with firmware.Card(image) as card:
-        boot = firmware.boot(image, model=board.model)
-        fat = card.fat(BOOT_A)
-        kernel = len(fat.read(boot.names["kernel"]))
-        return {
-            "kernel": kernel,
-            "dtb": len(boot.dtb),
-            "boot_partition": fat.allocated(),
-            "rootfs": _erofs_size(card, ROOT_A),
-            "image": image.stat().st_size,
-        }
-
-
-def _erofs_size(card: firmware.Card, number: int) -> int:
-    """Bytes of an erofs: its superblock lies at 1024; blkszbits at 12, blocks at 36 (fs/erofs/erofs_fs.h)."""
-    raw = card.read(card.partition(number).offset + 1024, 128)
-    if raw[:4] != b"\xe2\xe1\xf5\xe0":
-        raise UserError(f"partition {number} holds no erofs")
-    return int.from_bytes(raw[36:40], "little") << raw[12]
-
-
 def gate(
     image: Path,
     board: Board,
@@ -402,7 +315,11 @@ def gate(
     if not enlarged:
         limits = {key: v for key, v in budget.limits.items() if key not in ("first_boot_ns", "second_boot_ns")}
         budget = Budget(limits, budget.baseline, budget.entry)
-    return judge_all(
+    carried = None
+    if board.carried and plugin is not None and records and records[-1].marker is not None:
+        progress("what the drivers for other machines cost")
+        carried = initcalls.carried(image, board, tools)
+    result = judge_all(
         image=name,
         board=board,
         records=records,
@@ -414,3 +331,4 @@ def gate(
         cost=cost,
         seconds=sum(r.seconds for r in records),
     )
+    return dataclasses.replace(result, carried_us=carried)

@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 from rich.table import Table
 from rich.text import Text
 
-from protopi.boot.gate import PHASES, Figures, GateResult
+from protopi.boot.figures import PHASES, Figures
+from protopi.boot.gate import GateResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,6 +125,9 @@ def _other_boots(result: GateResult) -> Iterable[str]:
     if low != high:
         spread = f"min {low / 1e6:,.3f}, median {middle / 1e6:,.3f}, max {high / 1e6:,.3f}"
         yield f"reset -> ready over the boots: {spread} virtual ms"
+    if result.carried_us is not None:
+        parts = ", ".join(f"{name} {cost} us" for name, cost in result.carried_us.items())
+        yield f"drivers that are built in for QEMU's virt: {sum(result.carried_us.values())} virtual us ({parts})"
     if result.sizes:
         yield "sizes: " + ", ".join(f"{name} {size / 2**20:.2f} MiB" for name, size in result.sizes.items())
 

@@ -10,6 +10,7 @@ on it; neither is a time measured on a Pi 4.
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def setup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--boots", type=int, default=BOOTS, metavar="N", help=f"equal boots (default {BOOTS})")
     parser.add_argument("--json", metavar="FILE", help="write JSON; - is stdout, and nothing else goes there")
     parser.add_argument("--junit", metavar="FILE", help="write the result as JUnit XML")
+    parser.add_argument("--svg", metavar="FILE", help="write the table as a picture")
     parser.add_argument("--update-budget", action="store_true", help="store this run as the baseline")
 
 
@@ -52,6 +54,11 @@ def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
         write_atomic(Path(arguments.json).absolute(), to_json(result).encode())
     if arguments.junit:
         write_atomic(Path(arguments.junit).absolute(), to_junit(result).encode())
+    if arguments.svg:
+        picture = Console(file=io.StringIO(), record=True, width=120, highlight=False)
+        print_table(result, picture)
+        title = f"./build.py gate {arguments.image}"
+        write_atomic(Path(arguments.svg).absolute(), picture.export_svg(title=title).encode())
     if arguments.update_budget:
         if not result.boots or any("baseline" not in reason for reason in result.reasons):
             raise GateError("the baseline was not moved: the image fails for other reasons (above)")

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from protopi.api import Session
-from protopi.boot.gate import sizes_of
+from protopi.boot.sizes import sizes_of
 from protopi.boot.verdict import load_board
 from protopi.project import Project
 from protopi.ui import Ui

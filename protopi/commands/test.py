@@ -31,8 +31,9 @@ def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
     if sys.flags.optimize:
         raise UserError("tests need assertions", hint="run Python without -O")
     age = project.lock().age_days
+    ui.say(f"the lock is {age} days old")
     if age > 30:
-        ui.warn(f"the lock is {age} days old; ./build.py lock --update moves it to today's security updates")
+        ui.warn("./build.py lock --update moves it to today's security updates")
     marks = [] if arguments.full else ["-m", "not full"]
     command = [sys.executable, "-m", "pytest", *marks, *_SUITES[arguments.suite], *arguments.pytest]
     status = subprocess.run(command, cwd=project.root, check=False).returncode
