@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from protopi import layout
+from protopi import api, layout
 from protopi.boot import firmware
 from protopi.boot.tools import run
+from protopi.project import Project
 from protopi.sandbox import Bind
+from protopi.ui import Ui
 from recipes.kernel import builtin_compatibles
 
 if TYPE_CHECKING:
@@ -47,7 +49,6 @@ NO_DRIVER = {
 #: Hardware that is found on buses which name their devices themselves: what the bus says -> who must answer.
 FOUND_BY_BUS = {
     "sdio:c00v02D0dA9BF": "brcmfmac",  # Wi-Fi of the Pi 4 B, CYW43455
-    "sdio:c00v02D0dA9A6": "brcmfmac",  # and of the first lots, as 43430 class; the driver tells them apart
     "mdio:01100000000011011000010010100010": "broadcom",  # Ethernet PHY BCM54213PE, 0x600d84a2
     "pci:v00001106d00003483sv00001106sd00003483bc0Csc03i30": "xhci_pci",  # USB 3, VL805
 }
@@ -194,12 +195,14 @@ def test_a_node_without_a_driver_is_found(shipped: Shipped, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("device", FOUND_BY_BUS)
 def test_devices_that_buses_find_have_a_driver(device: str, shipped: Shipped) -> None:
-    assert FOUND_BY_BUS[device] in {module for pattern, module in shipped.aliases if fnmatch.fnmatchcase(device, pattern)}
+    assert FOUND_BY_BUS[device] in {
+        module for pattern, module in shipped.aliases if fnmatch.fnmatchcase(device, pattern)
+    }
 
 
 @pytest.fixture(scope="module")
 def asked(shipped: Shipped) -> dict[str, set[str]]:
-    """Firmware file (or pattern) -> modules that ask for it; drivers in the kernel are asked through its own list."""
+    """Firmware file (or pattern) -> modules that ask for it; from the modules and from the kernel's own list."""
     found: dict[str, set[str]] = {}
     modules = sorted(shipped.modules.rglob("*.ko"))
     assert len(modules) > 50
@@ -207,9 +210,19 @@ def asked(shipped: Shipped) -> dict[str, set[str]]:
     for module in modules:
         if b"firmware=" in module.read_bytes():
             inside = f"/host/modules/{module.relative_to(shipped.modules)}"
-            for name in run(shipped.image.tools, ["modinfo", "-F", "firmware", inside], bind).split():
-                found.setdefault(name, set()).add(module.stem)
-    assert not re.findall(rb"\0\w+\.firmware=([^\0]+)", firmware.boot(shipped.image.path).kernel)
+            for wanted in run(shipped.image.tools, ["modinfo", "-F", "firmware", inside], bind).split():
+                found.setdefault(wanted, set()).add(module.stem)
+    session = api.Session(Project.here(), Ui())
+    planned = session.plan("pi4")
+    with session.builder() as made:
+        step = next(step for step in planned.steps if step.name == "kernel")
+        kernel = made.build(planned.steps, (step,), "pi4")["kernel"].out
+    (own,) = kernel.glob("modules/lib/modules/*/modules.builtin.modinfo")
+    entries = own.read_bytes().split(b"\0")
+    assert any(b".license=" in entry for entry in entries)
+    for driver, _, name in (entry.decode().partition(".firmware=") for entry in entries):
+        if name:
+            found.setdefault(name, set()).add(driver)
     return found
 
 
@@ -219,7 +232,9 @@ def missing(asked: Mapping[str, set[str]], root: Path) -> list[str]:
     return sorted(name for name in asked if not fnmatch.filter(files, name))
 
 
-def test_every_firmware_file_that_a_driver_asks_for_is_in_the_image(asked: dict[str, set[str]], shipped: Shipped) -> None:
+def test_every_firmware_file_that_a_driver_asks_for_is_in_the_image(
+    asked: dict[str, set[str]], shipped: Shipped
+) -> None:
     left = missing(asked, shipped.root / "usr/lib/firmware")
     assert [name for name in left if not any(re.fullmatch(known, name) for known in NO_FIRMWARE)] == []
     assert {"brcm/brcmfmac43455-sdio.bin", "brcm/brcmfmac43455-sdio.clm_blob", "regulatory.db"} <= set(asked)

@@ -2,8 +2,8 @@
 """Boot an image in QEMU with its console in this terminal; Ctrl-A x ends it.
 
 What is booted is what is flashed: kernel, device tree and command line come out of the image's own FAT. Writes go to a
-temporary file. `--ssh PORT` forwards a port of this machine's loopback to the image's SSH (images that have a network
-in QEMU: virt).
+temporary file. `--ssh PORT` gives it a network (a USB adapter on the Pi 4, virtio on virt) and forwards a port of this
+machine's loopback to the image's SSH.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
     built = session.build(session.plan(arguments.image))
     board = load_board(session, built.image.board)
     if arguments.ssh and not board.network:
-        raise UserError(f"board {board.name} has no network in QEMU", key="--ssh", hint="use the image virt")
+        raise UserError(f"board {board.name} has no network in QEMU", key="--ssh", hint="boards with one: pi4, virt")
     forward = ((arguments.ssh, 22),) if arguments.ssh else ()
     options = Options(forward=forward, append=tuple(arguments.append), realtime=True)
     tools = TreeTools(built.tools.root)
