@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +15,10 @@ import pytest
 
 from protopi import configtxt, layout
 from protopi.boot import firmware, judge
-from protopi.boot.qemu import Machine, Options, enlarge, interactive
+from protopi.boot import shell as console_shell
+from protopi.boot.qemu import Machine, Options, enlarge
 from protopi.boot.record import settled_services
+from protopi.boot.shell import ask
 from protopi.boot.tools import run
 from protopi.sandbox import Bind
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.image
 BOOT = 120.0
-PROMPT = re.compile(rb"[#$] (?:\x1b\[6n)?$")
 
 
 def free_port() -> int:
@@ -41,33 +40,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@contextlib.contextmanager
-def shell(image: BuiltImage, options: Options) -> Iterator[Any]:
+def shell(image: BuiltImage, options: Options) -> contextlib.AbstractContextManager[Any]:
     """A root shell on the serial console, as `./build.py boot` gives it."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = interactive(image.path, image.board, image.tools, Path(folder), options)
-        child = pexpect.spawn(command[0], command[1:], timeout=BOOT, echo=False)
-        try:
-            child.expect(rb"@boot \{.*\} [0-9a-f]{8}")
-            # An empty line asks for a shell; it is lost while the console's service is still starting.
-            end = time.monotonic() + BOOT
-            while True:
-                child.send(b"\r")
-                if child.expect([PROMPT, pexpect.TIMEOUT], timeout=3) == 0:
-                    break
-                assert time.monotonic() < end, f"no shell: {child.before!r}"
-            yield child
-        finally:
-            child.close(force=True)
-
-
-def ask(child: Any, command: str, seconds: float = 30) -> str:
-    """Run a command in the shell; its output. The marks cannot be mistaken for the echo of what was typed."""
-    child.sendline(f'echo "<""<"; {command}; echo ">"">"'.encode())
-    child.expect(rb"<<\r+\n(.*?)>>\r+\n", timeout=seconds)
-    found = child.match.group(1)
-    assert isinstance(found, bytes)
-    return found.decode(errors="replace").replace("\r", "").strip()
+    return console_shell.shell(image.path, image.board, image.tools, options, BOOT)
 
 
 @pytest.mark.parametrize("name", ["pi4", "virt"])

@@ -82,6 +82,7 @@ class Rootfs(Recipe):
                     "networks": [{"ssid": n.ssid, "psk": n.psk} for n in image.wifi.networks],
                 },
                 "console_shell": image.console_shell,
+                "test": image.test,
             },
         )  # fmt: skip
 
@@ -168,6 +169,9 @@ def add_kernel(ctx: Context, tree: Tree) -> str:
     release = rootfs_firmware.copy_modules(tree, ctx.input("kernel") / "modules", {"mcp.ko": module})
     # PID 1 need not know the release.
     tree.link("usr/lib/protopi/mcp.ko", f"../modules/{release}/extra/mcp.ko")
+    if ctx.params["test"]:
+        for path in sorted((ctx.input("mcp_module") / "selftests").iterdir()):
+            tree.write(f"usr/lib/protopi/selftests/{path.name}", path.read_bytes(), 0o755)
     for path in sorted(ctx.input("init").iterdir()):
         place = "usr/sbin/init" if path.name == "init" else f"usr/lib/protopi/{path.name}"
         tree.write(place, path.read_bytes(), 0o755)
