@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -69,7 +70,7 @@ class Builder:
         if todo:
             self.store.sweep()
             self.fetch([package for step in todo for package in step.packages])
-            self._run_all(todo, image)
+            self._run_all(todo)
         entries = {}
         for root in roots:
             entry = self.store.get(root.name, root.key)
@@ -91,7 +92,7 @@ class Builder:
         with self.ui.download(total) as line:
             fetch(self.store, todo, offline=self.offline, progress=line.update)
 
-    def _run_all(self, todo: Sequence[Step], image: str) -> None:
+    def _run_all(self, todo: Sequence[Step]) -> None:
         waiting = {step.key: step for step in todo}
         running: dict[concurrent.futures.Future[None], Step] = {}
         tools_key = todo[0].key if todo[0].name == TOOLS_SET else None
@@ -109,7 +110,7 @@ class Builder:
                         )
                         if not blocked and len(running) < self.cores:
                             del waiting[step.key]
-                            running[pool.submit(self._run, step, image)] = step
+                            running[pool.submit(self._run, step)] = step
                     done, _ = concurrent.futures.wait(
                         running, timeout=0.5, return_when=concurrent.futures.FIRST_COMPLETED
                     )
@@ -124,21 +125,19 @@ class Builder:
     def _is_running(step: Step, running: dict[concurrent.futures.Future[None], Step]) -> bool:
         return any(other.key == step.key for other in running.values())
 
-    def _run(self, step: Step, image: str) -> None:
+    def _run(self, step: Step) -> None:
         """Build one step unless somebody else has just done so."""
         full_name = f"{step.name}-{step.key[:32]}"
-        waited = threading.Event()
 
         def waiting() -> None:
-            waited.set()
             self.ui.say(f"{step.name}: another build is making it; waiting")
 
-        with self.store.lock(full_name, waiting):
-            if waited.is_set() and self.store.get(step.name, step.key):
+        with self.store.lock(full_name, waiting, lambda: self._stopping):
+            if self._stopping or self.store.get(step.name, step.key):
                 return
             with self.ui.step(step.name) as line:
                 try:
-                    self._build_one(step, image, line)
+                    self._build_one(step, line)
                 except OSError as error:
                     where = error.filename or self.store.root
                     raise InfraError(
@@ -147,7 +146,7 @@ class Builder:
                 line.done()
                 self.built.append(step.name)
 
-    def _build_one(self, step: Step, image: str, line: StepLine) -> None:
+    def _build_one(self, step: Step, line: StepLine) -> None:
         log_folder = self.store.root / "logs" / f"{step.name}-{step.key[:32]}"
         shutil.rmtree(log_folder, ignore_errors=True)
         log_folder.mkdir(parents=True)
@@ -165,24 +164,16 @@ class Builder:
             else:
                 work = scratch / "build"
                 work.mkdir()
-                sandbox = self.sandbox(step, log_folder, image, work, out)
+                sandbox = self.sandbox(step, log_folder, work, out)
                 command = ["python3", "-m", STEP_MODULE, step.target]
                 repeat = log_folder / "repeat.sh"
-                repeat.write_text(self._repeat(sandbox, command, work, out))
+                repeat.write_text(_repeat(sandbox, command, work, out))
                 repeat.chmod(0o755)
                 with log.open("wb") as file:
                     status = self._child(sandbox.argv(command), file, log, line)
                 if status:
                     self._fail(step, status, work, log, repeat)
             self.store.publish(step.name, step.key, out, step.document, round(time.monotonic() - start, 1))
-
-    def _repeat(self, sandbox: Sandbox, command: Sequence[str], work: Path, out: Path) -> str:
-        """A script that runs the step again, in new work and output folders that it leaves for a look."""
-        prepare = 'scratch=$(mktemp -d)\nmkdir "$scratch/build" "$scratch/out"\necho "work and output: $scratch" >&2\n'
-        script = sandbox.script(command, prepare)
-        for path, name in ((work, "build"), (out, "out")):
-            script = script.replace(os.fspath(path), f'"$scratch"/{name}')
-        return script
 
     def _fail(self, step: Step, status: int, work: Path, log: Path, repeat: Path) -> None:
         problems = work / PROBLEMS.name
@@ -202,7 +193,7 @@ class Builder:
             )
         return StepError(message, log=log, tail="\n".join(lines[-_TAIL_LINES:]), repeat=repeat)
 
-    def sandbox(self, step: Step, folder: Path, image: str, work: Path, out: Path) -> Sandbox:
+    def sandbox(self, step: Step, folder: Path, work: Path, out: Path) -> Sandbox:
         """Lay out what the build sees; every file is checked against the key while it is copied."""
         project = folder / "project"
         for relative in step.code:
@@ -219,7 +210,6 @@ class Builder:
                 self._unchanged(target, digest)
         declaration = {
             "name": step.name,
-            "image": image,
             "params": step.inputs.params,
             "jobs": self.jobs,
             "debs": {
@@ -329,6 +319,15 @@ def builder(project: Project, store: Store, ui: Ui, *, jobs: int = 0, offline: b
         yield made
     finally:
         made.close()
+
+
+def _repeat(sandbox: Sandbox, command: Sequence[str], work: Path, out: Path) -> str:
+    """A script that runs a step again, in new work and output folders that it leaves for a look."""
+    marks = {work: Path("@SCRATCH@/build"), out: Path("@SCRATCH@/out")}  # characters that no shell has to quote
+    binds = tuple(dataclasses.replace(bind, source=marks.get(bind.source, bind.source)) for bind in sandbox.binds)
+    prepare = 'scratch=$(mktemp -d)\nmkdir "$scratch/build" "$scratch/out"\necho "work and output: $scratch" >&2\n'
+    script = dataclasses.replace(sandbox, binds=binds).script(command, prepare)
+    return script.replace("@SCRATCH@", '"$scratch"')
 
 
 def _signal(child: subprocess.Popen[bytes], number: int) -> None:

@@ -7,6 +7,7 @@ Exit codes are in protopi.errors. Nobody below this module prints an error or en
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import pkgutil
@@ -17,7 +18,7 @@ from types import FrameType, ModuleType
 
 from protopi import commands
 from protopi.config import suggest
-from protopi.errors import ProtopiError, UserError
+from protopi.errors import InfraError, ProtopiError, UserError
 from protopi.project import Project
 from protopi.ui import Ui
 
@@ -48,6 +49,8 @@ def parser(names: list[str]) -> argparse.ArgumentParser:
     return top
 
 
+#: What the host does to us, whatever we do.
+_HOST_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG}
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -62,6 +65,7 @@ def main(arguments: list[str]) -> int:
     """Run one command; returns the exit code."""
     for number in _STOPPING:
         signal.signal(number, _terminate)
+    os.umask(0o022)
     project, ui, known = Project.here(), Ui(), verbs()
     try:
         if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
@@ -86,7 +90,18 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except Exception:  # a bug of ours: say so, with everything that helps to find it
-        traceback.print_exc()
-        ui.say("this is a bug in protopi; please report it with the lines above", style="bold red")
-        return 1
+    except OSError as error:
+        if error.errno not in _HOST_FAULTS:
+            return _bug(ui)
+        where = error.filename or "a file"
+        ui.say(f"error: {where}: {error.strerror}\n    hint: make room or give access; what was finished is kept")
+        return InfraError.exit_code
+    except Exception:
+        return _bug(ui)
+
+
+def _bug(ui: Ui) -> int:
+    """A bug of ours: say so, with everything that helps to find it."""
+    traceback.print_exc()
+    ui.say("this is a bug in protopi; please report it with the lines above", style="bold red")
+    return 1

@@ -11,6 +11,9 @@ from protopi.errors import UserError
 from protopi.image import BUILTIN_IMAGES, Image, load_image
 from protopi.lock import Lock, read_lock
 
+#: Lock sets that are no image's.
+RESERVED_SETS = ("tools", "sources", "target")
+
 
 @dataclass(frozen=True, slots=True)
 class Project:
@@ -43,7 +46,16 @@ class Project:
 
     def image(self, word: str) -> Image:
         """Read an image by name or path. Raises UserErrors."""
-        return load_image(word, self.root, self.boards())
+        image = load_image(word, self.root, self.boards())
+        if image.path.parent != self.root / BUILTIN_IMAGES:
+            taken = [*RESERVED_SETS, *self.images()]
+            if image.name in taken:
+                raise UserError(
+                    f"the name {image.name} is taken",
+                    where=str(image.path),
+                    hint=f"name the file differently; taken: {', '.join(taken)}",
+                )
+        return image
 
     def image_lock_path(self, image: Image) -> Path:
         """Where an image's packages are locked: protopi.lock for the project's own, NAME.lock beside a user's."""

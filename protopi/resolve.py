@@ -72,8 +72,10 @@ def _make_tree(root: Path, mirrors: Mirrors) -> None:
     ]
     with tempfile.TemporaryFile() as log:
         maker = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+        assert maker.stdout
         unpack = ["tar", "-x", "--no-same-owner", "--exclude=./dev/*", "-C", os.fspath(root)]
         unpacked = subprocess.run(unpack, stdin=maker.stdout, stderr=log, check=False)
+        maker.stdout.close()  # or it would write for ever to a tar that has died
         if maker.wait() or unpacked.returncode:
             log.seek(0)
             tail = "\n".join(log.read().decode(errors="replace").splitlines()[-8:])

@@ -46,7 +46,6 @@ class Context:
     params: Mapping[str, Any]
     jobs: int
     epoch: int
-    image: str
     _debs: Mapping[str, Mapping[str, Deb]]
     out: Path = Path("/out")
     work: Path = Path("/build")
@@ -126,7 +125,6 @@ def load_context(declaration: Mapping[str, Any]) -> Context:
         params=declaration["params"],
         jobs=len(os.sched_getaffinity(0)) if not declaration["jobs"] else int(declaration["jobs"]),
         epoch=int(os.environ["SOURCE_DATE_EPOCH"]),
-        image=declaration["image"],
         _debs=debs,
     )
 

@@ -15,6 +15,7 @@ times moved is hashed again before it is believed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -30,8 +31,9 @@ from typing import Any
 
 from protopi.errors import InfraError
 
-_CHUNK = 1 << 20
-_DIRECTORIES = ("files", "builds", "logs", "locks", "tmp", "ccache", "last", "verdicts")
+#: What CACHEDIR.TAG says; its second line is how `clean --store` knows a store.
+TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# A protopi store: all of it can be made again.\n"
+DIRECTORIES = ("files", "builds", "logs", "locks", "tmp", "ccache", "last", "verdicts")
 
 
 def default_store() -> Path:
@@ -102,21 +104,37 @@ def _stamp(path: str) -> list[int]:
 
 
 def _walk(root: Path) -> Iterator[str]:
-    """Every file and link below `root`, relative, sorted."""
+    """`root` itself (".") and every folder, file and link below it, relative."""
     for folder, names, files in os.walk(root):
         names.sort()
+        yield os.path.relpath(folder, root)
         links = [name for name in names if os.path.islink(os.path.join(folder, name))]
         for name in sorted([*files, *links]):
             yield os.path.relpath(os.path.join(folder, name), root)
 
 
 def _digest(path: str) -> str:
+    """Everything about a file that a build can see; of a folder, what is in it."""
     mode = os.lstat(path).st_mode
     if stat.S_ISLNK(mode):
         return "link:" + os.readlink(path)
+    if stat.S_ISDIR(mode):
+        names = "\0".join(sorted(os.listdir(path)))
+        return f"dir:{mode & 0o7777:o}:{hashlib.sha256(os.fsencode(names)).hexdigest()}"
     if not stat.S_ISREG(mode):
-        return "special"
-    return sha256_file(Path(path))
+        return f"special:{mode:o}"
+    return f"{mode & 0o7777:o}:{sha256_file(Path(path))}"
+
+
+def _nobody_holds(folder: Path) -> bool:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(handle)
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +155,9 @@ class Store:
         self.root = root
         self.warn = warn
         try:
-            for name in _DIRECTORIES:
+            for name in DIRECTORIES:
                 (root / name).mkdir(parents=True, exist_ok=True)
-            (root / "CACHEDIR.TAG").write_bytes(b"Signature: 8a477f597d28d172789f06886806bc55\n")
+            (root / "CACHEDIR.TAG").write_bytes(TAG)
         except OSError as error:
             raise InfraError(
                 f"the store {root} cannot be written: {error.strerror}",
@@ -192,17 +210,17 @@ class Store:
             record = json.loads((base / "entry.json").read_text())
             if record["key"] != key:
                 raise ValueError("another key")
+            problem = self._verify(base, record, full)
+            if not problem:
+                return Entry(name, key, base / "out", record["inputs"], record["seconds"])
         except FileNotFoundError:
             if base.exists():
                 self._discard(base, "its entry.json is missing")
             return None
-        except (ValueError, KeyError, TypeError) as error:
-            self._discard(base, f"its entry.json cannot be read ({error})")
-            return None
-        if problem := self._verify(base, record, full):
-            self._discard(base, problem)
-            return None
-        return Entry(name, key, base / "out", record["inputs"], record["seconds"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            problem = f"its entry.json cannot be read ({error})"
+        self._discard(base, problem)
+        return None
 
     def _verify(self, base: Path, record: dict[str, Any], full: bool) -> str:
         """What is wrong with an entry, or an empty text."""
@@ -233,11 +251,14 @@ class Store:
     @contextlib.contextmanager
     def scratch(self, name: str) -> Iterator[Path]:
         """A temporary folder in the store, removed at the end whatever happens."""
-        path = Path(tempfile.mkdtemp(prefix=f"{name}.{os.getpid()}.", dir=self.root / "tmp"))
+        path = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=self.root / "tmp"))
+        owner = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
+            fcntl.flock(owner, fcntl.LOCK_EX)  # dropped by the kernel when we die: then `sweep` may have it
             yield path
         finally:
             remove_tree(path)
+            os.close(owner)
 
     def publish(self, name: str, key: str, made: Path, inputs: Mapping[str, Any], seconds: float) -> Entry:
         """Make the folder `made` the finished output of a key: all of it, or none of it."""
@@ -253,32 +274,50 @@ class Store:
             record = {"name": name, "key": key, "inputs": inputs, "seconds": seconds, "files": files}
             (entry / "entry.json").write_text(json.dumps(record))
             _sync_tree(entry, list(files))  # a crash after the rename must not leave a name with half of its bytes
-            os.rename(entry, base)
+            try:
+                os.rename(entry, base)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                # Somebody else has just published the same key, so the same bytes.
         _sync_directory(base.parent)
         return Entry(name, key, base / "out", inputs, seconds)
 
     @contextlib.contextmanager
-    def lock(self, name: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Be the only one who works on `name`. `waiting` is called once when somebody else is at it."""
+    def lock(
+        self,
+        name: str,
+        waiting: Callable[[], None] = lambda: None,
+        give_up: Callable[[], bool] = lambda: False,
+    ) -> Iterator[None]:
+        """Be the only one who works on `name`. `waiting` is called once when somebody else is at it.
+
+        Goes on without the lock when `give_up` says so: the caller has to look at it again.
+        """
         with (self.root / "locks" / name).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                waiting()
-                fcntl.flock(file, fcntl.LOCK_EX)
+            said = False
+            while not give_up():
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if not said:
+                        waiting()
+                    said = True
+                    time.sleep(0.1)
             yield
 
     # --- house-keeping -------------------------------------------------------------------------------------------
 
     def sweep(self) -> None:
-        """Remove what dead processes left in tmp/ (their process id stands in the name)."""
+        """Remove what interrupted processes left in tmp/: folders that nobody holds, files that nobody writes."""
         for path in (self.root / "tmp").iterdir():
-            parts = path.name.split(".")
-            owner = next((int(part) for part in parts if part.isdigit()), None)
-            alive = owner is not None and Path(f"/proc/{owner}").exists()
             with contextlib.suppress(OSError):
-                if not alive and time.time() - path.stat().st_mtime > 60:
-                    remove_tree(path) if path.is_dir() else path.unlink()
+                age = time.time() - path.stat().st_mtime
+                if path.is_dir() and age > 60 and _nobody_holds(path):
+                    remove_tree(path)
+                elif path.is_file() and age > 3600:
+                    path.unlink()
 
     def entries(self) -> list[Path]:
         """The folders of all finished outputs."""

@@ -108,7 +108,7 @@ def add_packages(
     asked, params = set(ctx.params["packages"]), ctx.params
     # Naming a package under `packages:` wins over an inherited `drop:`.
     drop = set(params["drop"]) - asked
-    locked = ctx.debs(ctx.image)
+    locked = ctx.debs(ctx.params["name"])
     paths = [deb.path for name, deb in sorted(locked.items()) if name not in drop]
     paths += [ctx.user(name) for name in params["debs"]]
     packages = [rootfs_debs.read_package(path) for path in paths]

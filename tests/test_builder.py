@@ -251,6 +251,23 @@ def test_two_builds_at_once_make_each_step_once(tiny: Project) -> None:
     assert sum("waiting" in text for text in said) == 1
 
 
+def test_ctrl_c_while_another_build_has_the_step_ends_at_once(tiny: Project) -> None:
+    body = '(ctx.out / "made").write_text("whole")'
+    _, (step,) = plan(tiny, recipe(tiny, body))
+    store = Store(tiny.root.parent / "store")
+    with store.lock(f"tiny-{step.key[:32]}"):
+        child = subprocess.Popen(driver(tiny, body), stderr=subprocess.PIPE, text=True)
+        assert child.stderr
+        while "waiting" not in (line := child.stderr.readline()):
+            assert line
+        start = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=30) == 130
+        assert time.monotonic() - start < 5
+        child.stderr.close()
+    assert store.get("tiny", step.key) is None
+
+
 def test_a_full_disk_is_named_and_the_store_stays_sound(tiny: Project, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()

@@ -40,7 +40,7 @@ def test_a_key_that_was_not_built_is_not_found(store: Store) -> None:
     assert store.get("part", "cd" * 32) is None
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip", "flip-and-restore-time", "remove", "retarget"])
+@pytest.mark.parametrize("damage", ["truncate", "flip", "flip-and-restore-time", "remove", "retarget", "add", "chmod"])
 def test_an_altered_output_is_named_and_never_used(store: Store, warnings_said: list[str], damage: str) -> None:
     out = publish(store)
     path = out / "folder" / "file"
@@ -53,6 +53,10 @@ def test_an_altered_output_is_named_and_never_used(store: Store, warnings_said: 
             os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     elif damage == "remove":
         path.unlink()
+    elif damage == "add":
+        (out / "folder" / "new").touch()
+    elif damage == "chmod":
+        path.chmod(0o755)
     else:
         (out / "link").unlink()
         (out / "link").symlink_to("folder/other")
@@ -150,17 +154,39 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_what_a_dead_process_left_is_swept_and_a_live_one_keeps_its_own(store: Store) -> None:
-    old, own = store.root / "tmp" / "part.999999999.x", store.root / "tmp" / f"part.{os.getpid()}.x"
-    for path in (old, own):
-        path.mkdir()
-        os.utime(path, (0, 0))
-    store.sweep()
-    assert not old.exists()
-    assert own.exists()
+    old = store.root / "tmp" / "part.x"
+    old.mkdir()
+    with store.scratch("part") as own:
+        for path in (old, own):
+            os.utime(path, (0, 0))
+        store.sweep()
+        assert not old.exists()
+        assert own.exists()
 
 
 def test_entries_record_sizes_and_hashes(store: Store) -> None:
     out = publish(store)
     record = json.loads((out.parent / "entry.json").read_text())
     digest, size, *_ = record["files"]["folder/file"]
-    assert (digest, size) == (hashlib.sha256(b"made").hexdigest(), 4)
+    assert (digest.split(":")[1], size) == (hashlib.sha256(b"made").hexdigest(), 4)
+
+
+def test_an_entry_that_somebody_else_has_just_published_is_taken_as_it_is(store: Store) -> None:
+    first = publish(store)
+    assert publish(store) == first
+    assert store.get("part", KEY) is not None
+
+
+@pytest.mark.parametrize("record", ["{}", "[]", '{"key": "%s"}' % KEY, '{"key": "%s", "files": []}' % KEY])  # noqa: UP031
+def test_a_record_that_lacks_something_is_removed(store: Store, record: str) -> None:
+    out = publish(store)
+    (out.parent / "entry.json").write_text(record)
+    assert store.get("part", KEY) is None
+
+
+def test_whoever_waits_for_a_lock_can_give_up(store: Store) -> None:
+    said: list[str] = []
+    with store.lock("part"):
+        start = time.monotonic()
+        with store.lock("part", lambda: said.append("waiting"), lambda: time.monotonic() - start > 0.3):
+            assert said == ["waiting"]

@@ -36,6 +36,8 @@ def setup(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
     """Returns QEMU's exit status."""
+    if arguments.ssh is not None and not 0 < arguments.ssh < 65536:
+        raise UserError(f"{arguments.ssh} is no port", key="--ssh", hint="1 to 65535")
     session = Session(project, ui, jobs=arguments.jobs, offline=arguments.offline)
     built = session.build(session.plan(arguments.image))
     board = load_board(session, built.image.board)

@@ -7,7 +7,7 @@ import argparse
 import shutil
 
 from protopi.project import Project
-from protopi.store import default_store, remove_tree
+from protopi.store import DIRECTORIES, TAG, default_store, remove_tree
 from protopi.ui import Ui, mebibytes
 
 SUMMARY = "remove finished images; with --store the store too"
@@ -23,9 +23,14 @@ def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
     shutil.rmtree(project.out, ignore_errors=True)
     ui.say(f"removed {project.out}")
     root = default_store()
-    if arguments.store and (root / "CACHEDIR.TAG").is_file():
-        size = sum(path.stat().st_size for path in (root / "files").iterdir())
-        for name in ("builds", "files", "logs", "locks", "tmp", "ccache", "last", "verdicts"):
+    if arguments.store:
+        tag = root / "CACHEDIR.TAG"
+        if not tag.is_file() or tag.read_bytes() != TAG:
+            ui.say(f"there is no store at {root}")
+            return 0
+        size = sum(path.stat().st_size for path in root.glob("files/*"))
+        for name in DIRECTORIES:
             remove_tree(root / name)
+        tag.unlink()
         ui.say(f"removed the store {root} ({mebibytes(size)} of downloads and all that was built)")
     return 0

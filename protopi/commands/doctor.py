@@ -54,7 +54,9 @@ def run(_arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
     store = default_store()
     beside = next(path for path in (store, *store.parents) if path.exists())
     free = shutil.disk_usage(beside).free
-    check(os.access(beside, os.W_OK), f"store: {store}", "set PROTOPI_STORE to a folder that is yours")
+    check(
+        beside.is_dir() and os.access(beside, os.W_OK), f"store: {store}", "set PROTOPI_STORE to a folder that is yours"
+    )
     check(free >= _NEEDED_SPACE, f"{mebibytes(free)} free for the store (8 GiB are needed)", "set PROTOPI_STORE")
     try:
         mirrors = find_mirrors()

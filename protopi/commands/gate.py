@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from protopi.api import Session
 from protopi.boot import budget
 from protopi.boot.report import print_table, to_json, to_junit
 from protopi.boot.verdict import BOOTS, budget_file, run_gate, stdout_console
-from protopi.commands.image import build_options
+from protopi.commands.image import build_options, positive
 from protopi.errors import GateError, UserError
 from protopi.project import Project
 from protopi.store import write_atomic
@@ -32,17 +33,25 @@ SUMMARY = "boot an image several times and judge its boot"
 def setup(parser: argparse.ArgumentParser) -> None:
     """Arguments."""
     build_options(parser)
-    parser.add_argument("--boots", type=int, default=BOOTS, metavar="N", help=f"equal boots (default {BOOTS})")
+    parser.add_argument("--boots", type=positive, default=BOOTS, metavar="N", help=f"equal boots (default {BOOTS})")
     parser.add_argument("--json", metavar="FILE", help="write JSON; - is stdout, and nothing else goes there")
     parser.add_argument("--junit", metavar="FILE", help="write the result as JUnit XML")
     parser.add_argument("--svg", metavar="FILE", help="write the table as a picture")
     parser.add_argument("--update-budget", action="store_true", help="store this run as the baseline")
 
 
+def check_target(path: Path) -> None:
+    """Refuse a file that cannot be written before minutes of booting. Raises UserError."""
+    parent = path.absolute().parent
+    if path.is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UserError(f"{path} cannot be written", hint="name a file in a folder that exists and is yours")
+
+
 def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
     """Build if need be, boot, judge, report."""
-    if arguments.boots < 1:
-        raise UserError("--boots: at least 1", hint="no boot is no verdict")
+    for name in (arguments.json, arguments.junit, arguments.svg):
+        if name and name != "-":
+            check_target(Path(name))
     session = Session(project, ui, jobs=arguments.jobs, offline=arguments.offline)
     built = session.build(session.plan(arguments.image))
     result = run_gate(session, built, ui, boots=arguments.boots)

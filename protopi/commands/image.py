@@ -19,11 +19,19 @@ from protopi.ui import Ui, duration, mebibytes
 SUMMARY = "build an image, gate it, and put it in out/IMAGE (`./build.py IMAGE` is the same)"
 
 
+def positive(text: str) -> int:
+    """An argument that is a number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
 def build_options(parser: argparse.ArgumentParser) -> None:
     """The options of every verb that builds."""
     parser.add_argument("image", metavar="IMAGE", help="the name of an image, or the path of a .yaml file")
     parser.add_argument("--offline", action="store_true", help="use the store alone; fetch nothing")
-    parser.add_argument("-j", "--jobs", type=int, default=0, metavar="N", help="processors to use (default: all)")
+    parser.add_argument("-j", "--jobs", type=positive, default=0, metavar="N", help="processors to use")
 
 
 def setup(parser: argparse.ArgumentParser) -> None:

@@ -54,6 +54,8 @@ _IMAGE_ARCHITECTURE = "arm64"
 
 def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
     """Show or update."""
+    if arguments.sets and not arguments.update:
+        raise UserError("sets are named to move them", hint="add --update")
     if not arguments.update:
         lock = project.lock()
         for name, packages in sorted(lock.sets.items()):
@@ -90,6 +92,9 @@ def _update(session: Session, path: Path, images: dict[str, Image], named: list[
                 files.setdefault(name, set()).update(found)
         for name, singles in files.items():
             wanted[name] = Wanted(name, _IMAGE_ARCHITECTURE, tuple(sorted(singles)), closure=False)
+    shared = {name: one.name for name, image in images.items() for one in wanted.values()
+              if one.closure and one.packages == tuple(sorted(image.packages))}  # fmt: skip
+    named = [shared.get(name, name) for name in named]
     if unknown := sorted(set(named) - set(wanted)):
         raise UserError(f"there is no set `{unknown[0]}`", hint="sets: " + ", ".join(sorted(wanted)))
     chosen = [one for name, one in sorted(wanted.items()) if not named or name in named]

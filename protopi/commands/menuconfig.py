@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
         builder.fetch(step.packages)
         for name in ("build", "out"):
             (scratch / name).mkdir()
-        sandbox = builder.sandbox(step, scratch, planned.image.name, scratch / "build", scratch / "out")
+        sandbox = builder.sandbox(step, scratch, scratch / "build", scratch / "out")
         environment = {**sandbox.environment, "TERM": os.environ.get("TERM", "linux")}
         inside = Sandbox(sandbox.root, sandbox.binds, environment, sandbox.cwd)
         status = subprocess.run(inside.argv(["python3", "-c", _INSIDE]), check=False).returncode

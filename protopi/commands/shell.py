@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
             bind = Bind(scratch / "build", "/build", writable=True)
             sandbox = Sandbox(tools.root, (bind,), environment_of(planned.lock.epoch))
         else:
-            sandbox = builder.sandbox(step, scratch, planned.image.name, scratch / "build", scratch / "out")
+            sandbox = builder.sandbox(step, scratch, scratch / "build", scratch / "out")
             ui.say(f"the step itself is: python3 -m protopi.step {step.target}")
         ui.say(f"work folder, removed afterwards: {scratch}/build")
         term = {"TERM": os.environ.get("TERM", "dumb"), "PS1": f"[{step.name}] \\w # "}
