@@ -42,14 +42,12 @@ class Recipe(ABC):
     summary  one line for `plan` and for people
     licence  SPDX expression of what it makes
     ccache   True: /ccache is mounted, the one declared impurity (off under PROTOPI_NO_CCACHE=1)
-    weight   cores it keeps busy: 2 and more means that it is run with few others beside it
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     licence: ClassVar[str]
     ccache: ClassVar[bool] = False
-    weight: ClassVar[int] = 1
 
     def __init__(self, image: Image) -> None:
         self.image = image

@@ -43,7 +43,6 @@ class Kernel(Recipe):
     summary = "Linux 6.12 from Debian's source, trimmed by fragments"
     licence = "GPL-2.0-only WITH Linux-syscall-note"
     ccache = True
-    weight = 2
 
     def inputs(self) -> Inputs:
         kernel = self.image.kernel
