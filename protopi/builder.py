@@ -178,7 +178,10 @@ class Builder:
     def _fail(self, step: Step, status: int, work: Path, log: Path, repeat: Path) -> None:
         problems = work / PROBLEMS.name
         if status == EXIT_USER and problems.is_file():
-            raise UserErrors([Problem(**fields) for fields in json.loads(problems.read_text())])
+            assert step.recipe is not None
+            place = step.recipe.image.place  # the step knows the key, the image file knows where that stands
+            found = [Problem(**fields) for fields in json.loads(problems.read_text())]
+            raise UserErrors([p if p.where else dataclasses.replace(p, where=place(p.key)) for p in found])
         raise self._step_error(step, f"step {step.name} failed", log, repeat)
 
     def _step_error(self, step: Step, message: str, log: Path, repeat: Path | None) -> ProtopiError:

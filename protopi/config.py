@@ -7,6 +7,7 @@ the file and line that it came from through `extends:`, so that a relative path 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import enum
@@ -31,40 +32,19 @@ class Size(int):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """An annotation: `test(value)` returns what was expected, or an empty text when the value will do."""
+    """An annotation: `test(value)` returns what was expected, or an empty text when the value will do.
+
+    `secret`: the value is not shown.
+    """
 
     test: Callable[[Any], str]
+    secret: bool = False
 
 
 class Merge(enum.Enum):
     """An annotation for fields that are not the user's to set."""
 
     NEVER = enum.auto()
-
-
-def check_name(value: str) -> str:
-    """Host, account and service names: RFC 1123 labels."""
-    return (
-        "" if re.fullmatch(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", value) else "a name of a-z, 0-9 and - (63 at most)"
-    )
-
-
-def check_package(value: str) -> str:
-    """Debian policy 5.6.1."""
-    return "" if re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", value) else "a Debian package name"
-
-
-def check_absolute(value: str) -> str:
-    """A path inside the image."""
-    parts = value.split("/")
-    if value.startswith("/") and value != "/" and not {"", ".", ".."} & set(parts[1:]):
-        return ""
-    return "an absolute path in the image, as /etc/motd"
-
-
-def check_octal(value: str) -> str:
-    """A file mode."""
-    return "" if re.fullmatch(r"0?[0-7]{3,4}", value) else 'a mode in octal and in quotes, as "0644"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +85,9 @@ def parse(path: Path, problems: list[Problem]) -> Node | None:
         return None
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:
+        problems.append(Problem("is nested too deeply", where=str(path)))
+        return None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -143,7 +126,12 @@ def _node(raw: yaml.Node, path: Path, problems: list[Problem], seen: set[int]) -
     assert isinstance(raw, yaml.ScalarNode)
     tags = {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:null", "tag:yaml.org,2002:float"}
     if raw.tag in tags:
-        return Node(yaml.SafeLoader("").construct_object(raw), place)
+        try:
+            return Node(yaml.SafeLoader("").construct_object(raw), place)
+        except (ValueError, KeyError, yaml.YAMLError):
+            tag = raw.tag.rpartition(":")[2]
+            problems.append(Problem(f"`{_shown(raw.value)}` is not of the type !!{tag}", where=str(place)))
+            return Node(None, place)
     return Node(str(raw.value), place)
 
 
@@ -159,8 +147,20 @@ def merge(base: Node, over: Node) -> Node:
     return over
 
 
-def load_merged(path: Path, find: Callable[[str, Path], Path], problems: list[Problem]) -> Node | None:
-    """Read `path` and, below it, what it extends; `find` turns an `extends:` value into a path or raises UserError."""
+#: The keys of one file, each with its place and value.
+Layer = dict[str, tuple[Place, Node]]
+
+
+def load_merged(
+    path: Path,
+    find: Callable[[str, Path], Path],
+    problems: list[Problem],
+    settle: Callable[[Layer, Layer], None] = lambda below, layer: None,
+) -> Node | None:
+    """Read `path` and, below it, what it extends; `find` turns an `extends:` value into a path or raises UserError.
+
+    `settle(below, layer)` may change the merged layers below before a layer is laid on them.
+    """
     chain: list[Path] = []
     layers: list[Node] = []
     current: Path | None = path
@@ -192,6 +192,7 @@ def load_merged(path: Path, find: Callable[[str, Path], Path], problems: list[Pr
                 return None
     merged = layers[-1]
     for layer in reversed(layers[:-1]):
+        settle(merged.value, layer.value)
         merged = merge(merged, layer)
     return merged
 
@@ -207,13 +208,28 @@ class _Refused(Exception):
 
 
 def convert(node: Node, cls: type[T], problems: list[Problem], given: Mapping[str, Any]) -> T | None:
-    """Turn a node into the dataclass `cls`; None when there were problems. `given` sets the fields marked NEVER."""
-    before = len(problems)
+    """Turn a node into the dataclass `cls`. `given` sets the fields marked NEVER.
+
+    What cannot be converted is noted in `problems` and left at its default, so that the rest can be checked further;
+    None when a field without a default is missing.
+    """
     try:
-        made = _dataclass(node, cls, "", problems, given)
+        return typing.cast(T, _dataclass(node, cls, "", problems, given))
     except _Refused:
         return None
-    return typing.cast(T, made) if len(problems) == before else None
+
+
+def places(node: Node, key: str = "") -> dict[str, Place]:
+    """Where each key stands, by its dotted name (`services.robot.user`, `packages[2]`)."""
+    found: dict[str, Place] = {}
+    if isinstance(node.value, dict):
+        for name, (place, child) in node.value.items():
+            dotted = f"{key}.{name}" if key else name
+            found |= {dotted: place, **places(child, dotted)}
+    elif isinstance(node.value, list):
+        for index, child in enumerate(node.value):
+            found |= {f"{key}[{index}]": child.place, **places(child, f"{key}[{index}]")}
+    return found
 
 
 def _refuse(problems: list[Problem], message: str, node: Node, key: str, hint: str = "") -> typing.NoReturn:
@@ -234,19 +250,25 @@ def _dataclass(node: Node, cls: Any, key: str, problems: list[Problem], given: M
             known = "one of: " + ", ".join(sorted(own))
             problems.append(Problem("unknown key", where=str(place), key=dotted, hint=suggest(name, own) or known))
             continue
-        try:
+        with contextlib.suppress(_Refused):
             values[name] = _convert(child, own[name], dotted, problems)
-        except _Refused:
-            failed = True
     for spec in dataclasses.fields(cls):
         required = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
-        if required and spec.name not in node.value and spec.name not in given:
-            dotted = f"{key}.{spec.name}" if key else spec.name
-            problems.append(Problem("is missing", where=str(node.place), key=dotted))
+        if required and spec.name not in values:
             failed = True
+            if spec.name not in node.value:
+                dotted = f"{key}.{spec.name}" if key else spec.name
+                problems.append(Problem("is missing", where=str(node.place), key=dotted))
     if failed:
         raise _Refused
     return cls(**values)
+
+
+def _shown(value: Any) -> str:
+    """A value on one line, at most 80 characters of it."""
+    text = str(value)
+    text = text if text.isprintable() else repr(text)[1:-1]
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _convert(node: Node, hint: Any, key: str, problems: list[Problem]) -> Any:
@@ -256,7 +278,8 @@ def _convert(node: Node, hint: Any, key: str, problems: list[Problem]) -> Any:
         value = _convert(node, base, key, problems)
         for extra in extras:
             if isinstance(extra, Check) and (expected := extra.test(value)):
-                _refuse(problems, f"expected {expected}, found `{value}`", node, key)
+                found = "" if extra.secret else f", found `{_shown(value)}`"
+                _refuse(problems, f"expected {expected}{found}", node, key)
         return value
     if origin in (Union, types.UnionType):
         return _union(node, typing.get_args(hint), key, problems)
@@ -280,30 +303,23 @@ def _convert(node: Node, hint: Any, key: str, problems: list[Problem]) -> Any:
 
 
 def _each(nodes: list[Node], hint: Any, key: str, problems: list[Problem]) -> list[Any]:
-    made, failed = [], False
+    """The items that can be converted; what is wrong with the others is in `problems`."""
+    made = []
     for index, child in enumerate(nodes):
-        try:
+        with contextlib.suppress(_Refused):
             made.append(_convert(child, hint, f"{key}[{index}]", problems))
-        except _Refused:
-            failed = True
-    if failed:
-        raise _Refused
     return made
 
 
 def _mapping(node: Node, hints: tuple[Any, ...], key: str, problems: list[Problem]) -> dict[str, Any]:
     if not isinstance(node.value, dict):
         _refuse(problems, f"expected a mapping, found {node.kind}", node, key)
-    made, failed = {}, False
+    made = {}
     for name, (place, child) in node.value.items():
-        try:
-            made[_convert(Node(name, place), hints[0], f"{key}.{name}", problems)] = _convert(
-                child, hints[1], f"{key}.{name}", problems
-            )
-        except _Refused:
-            failed = True
-    if failed:
-        raise _Refused
+        dotted = f"{key}.{_shown(name)}"
+        with contextlib.suppress(_Refused):
+            value = _convert(child, hints[1], dotted, problems)
+            made[_convert(Node(name, place), hints[0], dotted, problems)] = value
     return made
 
 
@@ -325,10 +341,15 @@ def _scalar(node: Node, hint: Any, key: str, problems: list[Problem]) -> Any:
     if hint is Path:
         if not isinstance(value, str) or not value:
             _refuse(problems, f"expected a path, found {node.kind}", node, key)
-        path = node.place.file.parent / Path(value).expanduser()
-        if not path.exists():
+        try:
+            path = node.place.file.parent / Path(value).expanduser()
+            path.stat()
+            return path.resolve(strict=True)
+        except FileNotFoundError:
             _refuse(problems, f"there is no {path}", node, key, "paths are relative to the file that names them")
-        return path.resolve()
+        except (OSError, RuntimeError, ValueError) as error:
+            what = error.strerror if isinstance(error, OSError) else error
+            _refuse(problems, f"the path `{_shown(value)}` cannot be used: {what}", node, key)
     if type(value) is not hint:
         wanted = {str: "a text", int: "a whole number", bool: "true or false"}[hint]
         quote = f'write it in quotes: "{value}"' if hint is str and value is not None else ""
@@ -346,14 +367,25 @@ def _size(node: Node, key: str, problems: list[Problem]) -> Size:
     return Size(int(match[1]) << {"K": 10, "M": 20, "G": 30}[match[2]])
 
 
-def read(path: Path, cls: type[T], find: Callable[[str, Path], Path], given: Mapping[str, Any]) -> T:
+def read(
+    path: Path,
+    cls: type[T],
+    find: Callable[[str, Path], Path],
+    given: Mapping[str, Any],
+    check: Callable[[T, Mapping[str, Place], list[Problem]], T] = lambda made, places, problems: made,
+    settle: Callable[[Layer, Layer], None] = lambda below, layer: None,
+) -> T:
     """Read an image file (or another schema) with everything that it extends.
 
+    `check` gets what could be converted and where each key stands; it adds to the problems and returns what is right.
+    `settle`: see load_merged.
     Raises UserErrors with every problem at once.
     """
     problems: list[Problem] = []
-    node = load_merged(path, find, problems)
+    node = load_merged(path, find, problems, settle)
     made = convert(node, cls, problems, given) if node is not None else None
+    if made is not None and node is not None:
+        made = check(made, {"": node.place, **places(node)}, problems)
     if made is None or problems:
         raise UserErrors(problems)
     return made

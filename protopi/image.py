@@ -7,25 +7,22 @@ The dataclasses are the schema: protopi.config reads YAML into them, and every p
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from protopi.config import (
-    Check,
-    Merge,
-    Size,
-    check_absolute,
-    check_name,
-    check_octal,
-    check_package,
-    read,
-    suggest,
-)
-from protopi.errors import UserError
+from protopi import checks
+from protopi.config import Check, Layer, Merge, Place, Size, read, suggest
+from protopi.errors import Problem, UserError
+from protopi.image_check import check_image
 
 BUILTIN_IMAGES = "image"
+Line = Annotated[str, Check(checks.check_line)]
+Package = Annotated[str, Check(checks.check_package)]
+FilePath = Annotated[Path, Check(checks.check_file)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,40 +33,38 @@ class Service:
     user      who runs it: an account of the image (an image's own services get an account of their name with `own`)
     restart   always; on-failure (an exit status other than 0); never
     log       bytes of log that are kept on the data partition (the oldest go first); 0: none is kept
-    after     services that must be up first
-    readiness seconds within which it has to stay up to count as started
     """
 
-    command: tuple[str, ...]
-    user: Annotated[str, Check(check_name)] = "root"
+    command: tuple[Line, ...]
+    user: Annotated[str, Check(checks.check_account)] = "root"
     restart: Literal["always", "on-failure", "never"] = "always"
     log: Size = Size(512 * 1024)
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[Annotated[str, Check(checks.check_variable)], Line] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class File:
     """A file or folder that is copied into the root file system; a name that ends in .j2 is rendered."""
 
-    source: Path
-    mode: Annotated[str, Check(check_octal)] = ""
-    owner: Annotated[str, Check(check_name)] = "root"
-    group: Annotated[str, Check(check_name)] = "root"
+    source: Annotated[Path, Check(checks.check_source)]
+    mode: Annotated[str, Check(checks.check_octal)] = ""
+    owner: Annotated[str, Check(checks.check_account)] = "root"
+    group: Annotated[str, Check(checks.check_account)] = "root"
 
 
 @dataclass(frozen=True, slots=True)
 class WifiNetwork:
     """A wireless network; `psk` empty means an open one."""
 
-    ssid: str
-    psk: str = ""
+    ssid: Annotated[str, Check(checks.check_ssid)]
+    psk: Annotated[str, Check(checks.check_psk, secret=True)] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Wifi:
     """Wireless networks, and the country whose radio rules apply (ISO 3166 alpha-2)."""
 
-    country: Annotated[str, Check(lambda v: "" if len(v) == 2 and v.isupper() else "two capital letters, as DE")]
+    country: Annotated[str, Check(checks.check_country)]
     networks: tuple[WifiNetwork, ...] = ()
 
 
@@ -78,7 +73,7 @@ class Ssh:
     """SSH: on or off, and the public keys that may log in as root. No password ever does."""
 
     enabled: bool = True
-    authorized_keys: tuple[str, ...] = ()
+    authorized_keys: tuple[Annotated[str, Check(checks.check_public_key, secret=True)], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +81,9 @@ class Kernel:
     """The kernel: its variant, and fragments and patches beyond those of the board."""
 
     variant: Literal["default", "debug"] = "default"
-    fragments: tuple[Path, ...] = ()
-    patches: tuple[Path, ...] = ()
-    cmdline: tuple[str, ...] = ()
+    fragments: tuple[FilePath, ...] = ()
+    patches: tuple[FilePath, ...] = ()
+    cmdline: tuple[Annotated[str, Check(checks.check_word)], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +97,28 @@ class Partitions:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image: everything that a user can say about it. `name` and `path` come from the file itself."""
+    """One image: everything that a user can say about it.
 
-    board: str
-    hostname: Annotated[str, Check(check_name)] = "protopi"
-    timezone: str = "UTC"
-    packages: tuple[Annotated[str, Check(check_package)], ...] = ()
-    debs: tuple[Path, ...] = ()
-    drop: tuple[Annotated[str, Check(check_package)], ...] = ()
-    unpack_only: tuple[Annotated[str, Check(check_package)], ...] = ()
-    exclude: tuple[str, ...] = ()
-    files: Mapping[Annotated[str, Check(check_absolute)], File] = field(default_factory=dict)
-    services: Mapping[Annotated[str, Check(check_name)], Service] = field(default_factory=dict)
-    modules: tuple[str, ...] = ()
-    overlays: tuple[Path, ...] = ()
-    config_txt: Mapping[str, str | int | bool] = field(default_factory=dict)
+    From the files themselves come `name` and `path`; `removed`, the packages of a file below that a later `drop:` took
+    back; `places`, where each key stands; and `own`, what files outside the project add to `drop`, `exclude` and
+    `unpack_only`, each of which must match something (the project's own lists are shared by all images).
+    """
+
+    board: str = ""
+    hostname: Annotated[str, Check(checks.check_hostname)] = "protopi"
+    timezone: Annotated[str, Check(checks.check_timezone)] = "UTC"
+    packages: tuple[Package, ...] = ()
+    debs: tuple[Annotated[Path, Check(checks.check_deb)], ...] = ()
+    drop: tuple[Package, ...] = ()
+    unpack_only: tuple[Package, ...] = ()
+    exclude: tuple[Annotated[str, Check(checks.check_pattern)], ...] = ()
+    files: Mapping[Annotated[str, Check(checks.check_absolute)], File] = field(default_factory=dict)
+    services: Mapping[Annotated[str, Check(checks.check_account)], Service] = field(default_factory=dict)
+    modules: tuple[Annotated[str, Check(checks.check_module)], ...] = ()
+    overlays: tuple[Annotated[Path, Check(checks.check_overlay)], ...] = ()
+    config_txt: Mapping[
+        Annotated[str, Check(checks.check_config_key)], Annotated[str | int | bool, Check(checks.check_config_value)]
+    ] = field(default_factory=dict)
     kernel: Kernel = field(default_factory=Kernel)
     ssh: Ssh = field(default_factory=Ssh)
     wifi: Wifi | None = None
@@ -125,6 +127,15 @@ class Image:
     test: bool = False
     name: Annotated[str, Merge.NEVER] = ""
     path: Annotated[Path, Merge.NEVER] = Path()
+    removed: Annotated[tuple[str, ...], Merge.NEVER] = ()
+    own: Annotated[Mapping[str, tuple[str, ...]], Merge.NEVER] = field(default_factory=dict)
+    places: Annotated[Mapping[str, str], Merge.NEVER] = field(default_factory=dict, repr=False, compare=False)
+
+    def place(self, key: str) -> str:
+        """ "FILE:LINE" of a dotted key, or of the nearest key above it: for what only a step can find out."""
+        while key and key not in self.places:
+            key = key.rpartition(".")[0]
+        return self.places.get(key, "")
 
 
 def find_image(word: str, beside: Path, project: Path) -> Path:
@@ -136,10 +147,12 @@ def find_image(word: str, beside: Path, project: Path) -> Path:
     if word in known:
         return known[word]
     if word.endswith((".yaml", ".yml")):
-        path = beside / Path(word).expanduser()
-        if path.is_file():
-            return path.resolve()
-        raise UserError(f"there is no image file {path}")
+        # A name that no file can have (too long, a NUL, an unknown ~user) is a file that is not there.
+        with contextlib.suppress(OSError, RuntimeError, ValueError):
+            path = beside / Path(word).expanduser()
+            if path.is_file():
+                return path.resolve()
+        raise UserError(f"there is no image file {beside / word}")
     raise UserError(
         f"there is no image `{word}`",
         hint=suggest(word, known) or "images: " + ", ".join(known) + "; or the path of a .yaml file",
@@ -149,20 +162,47 @@ def find_image(word: str, beside: Path, project: Path) -> Path:
 def load_image(word: str, project: Path, boards: Iterable[str], beside: Path | None = None) -> Image:
     """Read an image by name or path. `boards`: the names that `board:` may have. Raises UserErrors."""
     path = find_image(word, beside or Path.cwd(), project)
-    image = read(
+    removed: list[str] = []
+
+    def check(image: Image, places: Mapping[str, Place], problems: list[Problem]) -> Image:
+        if expected := checks.check_name(path.stem):
+            problems.append(Problem(f"an image file is named after its image: expected {expected}", where=str(path)))
+        check_image(image, places, problems, project, boards)
+        own = {} if problems else _own(image, places, project / BUILTIN_IMAGES)
+        where = {key: str(place) for key, place in places.items()}
+        return dataclasses.replace(image, removed=tuple(removed), own=own, places=where)
+
+    return read(
         path,
         Image,
         lambda name, child: find_image(name, child.parent, project),
         {"name": path.stem, "path": path},
+        check,
+        lambda below, layer: removed.extend(take_back(below, layer)),
     )
-    if problem := check_name(path.stem):
-        raise UserError(f"an image file is named after its image: expected {problem}", where=str(path))
-    known = list(boards)
-    if image.board not in known:
-        raise UserError(
-            f"there is no board `{image.board}`",
-            where=str(path),
-            key="board",
-            hint=suggest(image.board, known) or "boards: " + ", ".join(known),
-        )
-    return image
+
+
+def take_back(below: Layer, layer: Layer) -> list[str]:
+    """Let a layer's `packages:` and `drop:` take back what layers below it say; returns the packages taken back."""
+    gone: list[str] = []
+    for mine, theirs in (("packages", "drop"), ("drop", "packages")):
+        if mine not in layer or theirs not in below:
+            continue
+        names, (place, old) = layer[mine][1], below[theirs]
+        if not isinstance(names.value, list) or not isinstance(old.value, list):
+            continue  # of the wrong type: the conversion says so
+        words = {node.value for node in names.value if isinstance(node.value, str)}
+        kept = [node for node in old.value if not isinstance(node.value, str) or node.value not in words]
+        if theirs == "packages":
+            gone += [node.value for node in old.value if node not in kept]
+        below[theirs] = (place, dataclasses.replace(old, value=kept))
+    return gone
+
+
+def _own(image: Image, places: Mapping[str, Place], builtin: Path) -> dict[str, tuple[str, ...]]:
+    """What files outside the project's own folder of images add to the lists whose entries must match something."""
+    lists = {"drop": image.drop, "exclude": image.exclude, "unpack_only": image.unpack_only}
+    return {
+        key: tuple(word for n, word in enumerate(words) if places[f"{key}[{n}]"].file.parent != builtin)
+        for key, words in lists.items()
+    }

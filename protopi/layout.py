@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from protopi.errors import UserError
+from protopi.errors import Problem, UserError, UserErrors
 from protopi.mbr import SECTOR, TYPE_FAT16_LBA, TYPE_LINUX, Partition
 
 MIB = 1 << 20
 #: The selector holds one 512-byte file and what a user puts there; FAT16 wants 4085 clusters, so 8 MiB.
 SELECTOR_SIZE = 8 * MIB
-#: The smallest and largest image that is made. 2 TiB is where a 32-bit sector number ends; nobody needs 64 GiB here.
-MIN_TOTAL, MAX_TOTAL = 64 * MIB, 64 << 30
+#: The smallest and largest image that is made. The data partition grows on the card, so large images help nobody.
+MIN_TOTAL, MAX_TOTAL = 64 * MIB, 16 << 30
+#: Smallest and largest sizes. FAT16 ends at 2 GiB, with clusters so large that most of it is lost.
+BOUNDS = {"boot": (4 * MIB, 1 << 30), "root": (MIB, 4 << 30), "data": (8 * MIB, 8 << 30)}
 SELECTOR, BOOT_A, BOOT_B, ROOT_A, ROOT_B, DATA = 1, 2, 3, 5, 6, 7
 
 
@@ -46,11 +48,17 @@ def compute(boot: int, root: int, data: int) -> Layout:
     """Place the partitions; `boot` and `root` are the bytes of one slot, each exists twice.
 
     The data partition takes what the power of two leaves over, at least `data`.
-    Raises UserError when a size is absurd, with the numbers.
+    Raises UserErrors when sizes are absurd, with the numbers.
     """
-    for name, size, least in (("boot", boot, 4 * MIB), ("root", root, MIB), ("data", data, 8 * MIB)):
-        if size < least:
-            raise UserError(f"{size} bytes are too few", key=f"partitions.{name}", hint=f"at least {least >> 20} MiB")
+    problems = []
+    for name, size in (("boot", boot), ("root", root), ("data", data)):
+        least, most = BOUNDS[name]
+        if not least <= size <= most:
+            what = "too few" if size < least else "too many"
+            hint = f"at least {least >> 20} MiB and at most {most >> 20} MiB"
+            problems.append(Problem(f"{size} bytes are {what}", key=f"partitions.{name}", hint=hint))
+    if problems:
+        raise UserErrors(problems)
     place = MIB
     rows: list[tuple[int, int, int, int]] = []
     wanted = (

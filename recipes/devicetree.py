@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boards
-from protopi.errors import StepError, UserError
+from protopi.errors import Problem, StepError, UserError, UserErrors
 from protopi.recipe import Inputs, Recipe
 from recipes.kernel import Kernel
 
@@ -37,7 +37,14 @@ class DeviceTree(Recipe):
 
     @staticmethod
     def build(ctx: Context) -> None:
-        overlays = [compile_overlay(ctx, ctx.user(name), name) for name in ctx.params["user"]]
+        overlays, problems = [], list[Problem]()
+        for name in ctx.params["user"]:
+            try:
+                overlays.append(compile_overlay(ctx, ctx.user(name), name))
+            except UserError as error:
+                problems += error.problems
+        if problems:
+            raise UserErrors(problems)
         if ctx.params["overlay"]:
             overlays.insert(0, compile_overlay(ctx, ctx.project / ctx.params["overlay"], "board.dtso"))
         for tree in ctx.params["trees"]:
@@ -48,19 +55,51 @@ class DeviceTree(Recipe):
 
 
 def compile_overlay(ctx: Context, source: Path, name: str) -> Path:
-    """An overlay as .dtbo. Raises UserError when a user's does not compile."""
+    """An overlay as .dtbo. Raises UserError, with dtc's message, when a user's does not compile."""
     if source.suffix == ".dtbo":
         return source
     target = ctx.work / f"{Path(name).stem}.dtbo"
-    try:
-        ctx.run(["dtc", "-@", "-I", "dts", "-O", "dtb", "-W", "no-unit_address_vs_reg", "-o", target, source])
-    except StepError as error:
+    command: list[str | Path] = [
+        "dtc",
+        "-@",
+        "-I",
+        "dts",
+        "-O",
+        "dtb",
+        "-W",
+        "no-unit_address_vs_reg",
+        "-o",
+        target,
+        source,
+    ]
+    said, good = tool(ctx, command)
+    if not good:
+        own = own_name(name)
         raise UserError(
-            f"device-tree overlay {name} does not compile",
+            f"device-tree overlay {own} does not compile: {said.replace(str(source), own)}",
             key="overlays",
-            hint="dtc's message is in the log of this step; #include is not available in overlays",
-        ) from error
+            hint="#include is not available in overlays" if "#include" in source.read_text(errors="replace") else "",
+        )
     return target
+
+
+def own_name(name: str) -> str:
+    """The user's own name of an overlay: without the number that keeps two of one name apart."""
+    return name.partition("-")[2] if name.split("-")[0].isdigit() else name
+
+
+def tool(ctx: Context, command: list[str | Path]) -> tuple[str, bool]:
+    """Run a program whose complaints are for the user: its last lines of standard error, and whether it succeeded."""
+    errors = ctx.work / "errors.txt"
+    errors.unlink(missing_ok=True)
+    try:
+        ctx.run(["sh", "-c", 'exec "$@" 2> "$0"', errors, *command])
+        good = True
+    except StepError:
+        good = False
+    lines = errors.read_text(errors="replace").splitlines() if errors.exists() else []
+    print("\n".join(lines), flush=True)
+    return "; ".join(line.strip() for line in lines if line.strip() and "FATAL" not in line)[-600:], good
 
 
 def merge(ctx: Context, tree: Path, overlays: list[Path], target: Path) -> None:
@@ -68,13 +107,12 @@ def merge(ctx: Context, tree: Path, overlays: list[Path], target: Path) -> None:
     now = tree
     for index, overlay in enumerate(overlays):
         step = ctx.work / f"{target.stem}-{index}.dtb"
-        try:
-            ctx.run(["fdtoverlay", "-i", now, "-o", step, overlay])
-        except StepError as error:
+        said, good = tool(ctx, ["fdtoverlay", "-i", now, "-o", step, overlay])
+        if not good:
             raise UserError(
-                f"device-tree overlay {overlay.name} does not fit {target.name}",
+                f"device-tree overlay {own_name(overlay.name)} does not fit {target.name}: {said}",
                 key="overlays",
                 hint="every node or label it names must exist in mainline's tree of that board",
-            ) from error
+            )
         now = step
     target.write_bytes(now.read_bytes())

@@ -11,12 +11,21 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from protopi.errors import Problem, StepError, UserErrors
 from protopi.recipe import Inputs, Recipe
 from protopi.step import Context
-from recipes import rootfs_check, rootfs_debs, rootfs_firmware, rootfs_hooks, rootfs_services, rootfs_templates
+from recipes import (
+    rootfs_check,
+    rootfs_debs,
+    rootfs_firmware,
+    rootfs_hooks,
+    rootfs_needs,
+    rootfs_services,
+    rootfs_templates,
+)
 from recipes.init import Init
 from recipes.kernel import Kernel
 from recipes.mcp_module import McpModule
@@ -61,13 +70,15 @@ class Rootfs(Recipe):
                 "hostname": image.hostname,
                 "timezone": image.timezone,
                 "packages": list(image.packages),
-                "debs": [user[str(path)] for path in image.debs],
+                "debs": [{"name": user[str(path)], "file": path.name} for path in image.debs],
                 "drop": list(image.drop),
                 "unpack_only": list(image.unpack_only),
                 "exclude": list(image.exclude),
+                "removed": list(image.removed),
+                "own": {key: list(words) for key, words in image.own.items()},
                 "files": [
                     {"dest": dest, "name": user[str(f.source)], "source": f.source.name, "mode": f.mode,
-                     "owner": f.owner, "group": f.group}
+                     "owner": f.owner, "group": f.group, "empty": empty_folders(f.source)}
                     for dest, f in image.files.items()
                 ],
                 "services": {
@@ -79,7 +90,8 @@ class Rootfs(Recipe):
                 "ssh": {"enabled": image.ssh.enabled, "authorized_keys": list(image.ssh.authorized_keys)},
                 "wifi": None if image.wifi is None else {
                     "country": image.wifi.country,
-                    "networks": [{"ssid": n.ssid, "psk": n.psk} for n in image.wifi.networks],
+                    "networks": [{"ssid": n.ssid.encode().hex(), "psk": wpa_key(n.ssid, n.psk)}
+                                 for n in image.wifi.networks],
                 },
                 "console_shell": image.console_shell,
                 "test": image.test,
@@ -93,6 +105,7 @@ class Rootfs(Recipe):
         packages, kept_out = add_packages(ctx, tree, accounts, problems)
         release = add_kernel(ctx, tree)
         add_ours(ctx, tree, accounts, release, problems)
+        problems += rootfs_needs.missing(tree, ssh=bool(ctx.params["ssh"]["enabled"]))
         problems += tree.problems + check_owners(tree, accounts)
         problems += rootfs_check.check_tree(tree)
         if problems:
@@ -101,32 +114,50 @@ class Rootfs(Recipe):
         (ctx.out / "rootfs.json").write_text(json.dumps(listing(tree, packages, kept_out), indent=1, sort_keys=True))
 
 
+def wpa_key(ssid: str, psk: str) -> str:
+    """The 256-bit key of a WPA network in hexadecimal, from its passphrase (IEEE 802.11, annex J.4) or as it is given.
+
+    Computed here, so that the board need not (4096 rounds), and so that no character of a passphrase means anything.
+    """
+    if not psk or len(psk) == 64:
+        return psk.lower()
+    return hashlib.pbkdf2_hmac("sha1", psk.encode(), ssid.encode(), 4096, 32).hex()
+
+
+def empty_folders(source: Path) -> list[str]:
+    """The folders below a user's folder that hold nothing: only files reach the sandbox by themselves."""
+    return sorted(
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*")
+        if path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+    )
+
+
 def add_packages(
     ctx: Context, tree: Tree, accounts: Accounts, problems: list[Problem]
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Unpack the lock set minus `drop` and the user's .debs, run hooks; returns packages and unused libraries."""
     asked, params = set(ctx.params["packages"]), ctx.params
-    # Naming a package under `packages:` wins over an inherited `drop:`.
-    drop = set(params["drop"]) - asked
-    locked = ctx.debs(ctx.params["name"])
-    paths = [deb.path for name, deb in sorted(locked.items()) if name not in drop]
-    paths += [ctx.user(name) for name in params["debs"]]
-    packages = [rootfs_debs.read_package(path) for path in paths]
-    for package in packages:
-        rootfs_debs.check_architecture(package)
+    locked = ctx.debs(params["name"])
+    wanted = [deb.path for name, deb in sorted(locked.items()) if name not in params["drop"]]
+    packages = [rootfs_debs.read_package(path) for path in wanted]
+    packages += [rootfs_debs.read_users(ctx.user(deb["name"]), deb["file"]) for deb in params["debs"]]
     covered = rootfs_hooks.uncovered(packages, params["unpack_only"])
     if covered:
         raise UserErrors(covered)
     facts: dict[str, dict[str, str]] = {}
     excludes = (*EXCLUDES, *params["exclude"])
+    unmatched: set[str] = set(params["exclude"])
     for package in packages:
         stream = rootfs_debs.read_files(package)
-        merge_tar(tree, package.name, stream, excludes)
+        merge_tar(tree, package.name, stream, excludes, unmatched)
         facts[package.name] = {
             "version": package.version,
             "source": package.source,
             "licence": rootfs_debs.licence_of(stream, package.name),
         }
+    found = {*locked, *(package.name for package in packages)}
+    problems += rootfs_needs.unmatched(params["own"], found, set(params["removed"]), unmatched)
     rootfs_hooks.run_hooks(tree, accounts, packages, params["unpack_only"])
     for name in rootfs_firmware.FIRMWARE:
         deb = ctx.debs("sources")[name]
@@ -190,10 +221,14 @@ def add_ours(ctx: Context, tree: Tree, accounts: Accounts, release: str, problem
         problems += rootfs_templates.copy_user(
             tree, ctx.user(file["name"]), file["dest"].strip("/"), values, file["source"],
             mode=int(file["mode"], 8) if file["mode"] else None, owner=file["owner"], group=file["group"],
+            empty=file["empty"],
         )  # fmt: skip
-    if f"usr/share/zoneinfo/{params['timezone']}" not in tree:
+    zone = tree.entries.get(tree.resolve(f"usr/share/zoneinfo/{params['timezone']}") or "")
+    if zone is None or not zone.data.startswith(b"TZif"):
         problems.append(Problem(f"no time zone {params['timezone']}", key="timezone", hint="as Europe/Berlin or UTC"))
-    rootfs_hooks.busybox_links(tree)
+    problems += rootfs_firmware.unknown_modules(tree, release, params["modules"])
+    if "usr/bin/busybox" in tree:  # otherwise rootfs_needs says so
+        rootfs_hooks.busybox_links(tree)
     base = rootfs_services.base_services(ssh=bool(params["ssh"]["enabled"]))
     rootfs_services.write_services(tree, accounts, base, own=False)
     own = rootfs_services.image_services(params["services"])

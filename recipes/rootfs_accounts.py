@@ -38,6 +38,8 @@ BASE_ACCOUNTS = (
     Account("log", 100, "/data/log", comment="service logs"),
     Account("nobody", 65534),
 )
+#: Accounts that packages bring, by package.
+PACKAGE_ACCOUNTS = {"openntpd": Account("ntpd", 110, "/run/openntpd", comment="time")}
 #: Groups without a user; devices belong to some of them (image/rootfs/etc/mdev.conf).
 BASE_GROUPS = {
     "bin": 2, "sys": 3, "adm": 4, "tty": 5, "disk": 6, "lp": 7, "mail": 8, "kmem": 15, "dialout": 20, "cdrom": 24,
@@ -83,6 +85,12 @@ def base_accounts(extra: Iterable[Account] = ()) -> Accounts:
     for account in (*BASE_ACCOUNTS, *extra):
         accounts.add(account)
     return accounts
+
+
+def known_names() -> tuple[set[str], set[str]]:
+    """The names of the users and of the groups that an image can have without declaring them."""
+    accounts = base_accounts(PACKAGE_ACCOUNTS.values())
+    return set(accounts.users), set(accounts.groups)
 
 
 def write_accounts(tree: Tree, accounts: Accounts) -> None:

@@ -69,6 +69,17 @@ def dpkg_deb(*argv: str | Path) -> bytes:
     return done.stdout
 
 
+def read_users(path: Path, name: str) -> Package:
+    """Read a .deb of the user's, which they know as `name`. Raises UserError for what is none."""
+    try:
+        package = read_package(path)
+    except (StepError, KeyError, tarfile.TarError) as error:
+        what = f"it has no {error}" if isinstance(error, KeyError) else str(error).rpartition("dpkg-deb: error: ")[2]
+        raise UserError(f"{name} is not a Debian package: {what}", key="debs", hint="is it cut off?") from error
+    check_architecture(package, lambda _: name)
+    return package
+
+
 def read_package(path: Path) -> Package:
     """Read the control part of a .deb."""
     members: dict[str, str] = {}

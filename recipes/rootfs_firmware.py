@@ -6,10 +6,11 @@ The table names what is kept of a firmware package; links are followed, so that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from protopi.errors import StepError
+from protopi.errors import Problem, StepError
 from recipes.rootfs_tree import Entry, Tree, matches
 
 #: Package -> patterns of files that are kept, with who asks for them.
@@ -38,6 +39,25 @@ def copy_firmware(tree: Tree, package: str, unpacked: Tree) -> None:
             if end is None:
                 raise StepError(f"{package}: /{path} leads nowhere")
             tree.put(end, unpacked[end])
+
+
+def unknown_modules(tree: Tree, release: str, names: Iterable[str]) -> list[Problem]:
+    """A problem for each name that is neither a module of the kernel nor built into it."""
+    top = f"usr/lib/modules/{release}"
+    known = {_module_name(path) for path in tree.entries if path.startswith(f"{top}/") and path.endswith(".ko")}
+    if f"{top}/modules.builtin" in tree:
+        known |= {_module_name(line) for line in tree[f"{top}/modules.builtin"].data.decode().splitlines()}
+    problems = []
+    for name in names:
+        if _module_name(name) not in known:
+            near = difflib.get_close_matches(_module_name(name), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "an option in `kernel: {fragments: [...]}` may build it"
+            problems.append(Problem(f"the kernel has no module {name}", key="modules", hint=hint))
+    return problems
+
+
+def _module_name(path: str) -> str:
+    return path.rpartition("/")[2].removesuffix(".ko").replace("-", "_")
 
 
 def copy_modules(tree: Tree, source: Path, extra: Mapping[str, Path]) -> str:

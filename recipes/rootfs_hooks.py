@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from protopi.errors import Problem
-from recipes.rootfs_accounts import Account, Accounts
+from recipes.rootfs_accounts import PACKAGE_ACCOUNTS, Account, Accounts
 from recipes.rootfs_debs import Package
 from recipes.rootfs_tree import Tree
 
@@ -75,7 +75,7 @@ COVERED: Mapping[str, Cover] = {
     "libselinux1": Cover("systemd-tmpfiles only"),
     "login.defs": Cover("upgrades only"),
     "netbase": Cover("/etc/hosts is ours"),
-    "openntpd": Cover("an account", (accounts(Account("ntpd", 110, "/run/openntpd", comment="time")),)),
+    "openntpd": Cover("an account", (accounts(PACKAGE_ACCOUNTS["openntpd"]),)),
     "openssl": Cover("upgrades only"),
     "perl": Cover("an alternative of upgrades only"),
     "python3-minimal": Cover("byte-compiling"),

@@ -65,14 +65,17 @@ def image_services(declared: Mapping[str, Mapping[str, Any]]) -> tuple[Service, 
 
 def write_services(tree: Tree, accounts: Accounts, services: Iterable[Service], *, own: bool) -> list[Problem]:
     """Write the folders of services; `own`: they are the image's (may have derived accounts, are checked)."""
-    problems = []
+    problems: list[Problem] = []
+    services = tuple(services)
+    for service in services:
+        # First all accounts: a service may be run by another one's.
+        if own and service.user == OWN_ACCOUNT:
+            accounts.derive(service.name)
     for service in services:
         key = f"services.{service.name}"
         home = f"etc/s6/{service.name}"
         if own:
             problems += _check(tree, accounts, service, key, exists=f"{home}/run" in tree)
-        if service.user == OWN_ACCOUNT:
-            accounts.derive(service.name)
         tree.write(f"{home}/run", run_script(service), 0o755)
         tree.write(f"{home}/finish", finish_script(service), 0o755)
         # The back-off is a sleep in `finish`, which s6 would otherwise end after five seconds.
@@ -119,7 +122,8 @@ def _check(tree: Tree, accounts: Accounts, service: Service, key: str, *, exists
         )
     program = service.command[0] if service.command else ""
     place = tree.resolve(program) if program.startswith("/") else None
-    if place is None or (place in tree and not tree[place].mode & 0o111):
+    entry = tree.entries.get(place) if place is not None else None
+    if entry is None or entry.kind != "file" or not entry.mode & 0o111:
         problems.append(
             Problem(
                 f"{program or 'nothing'} is not a program of the image",

@@ -8,15 +8,23 @@ source file counts (git keeps it); what needs another mode stands in MODES.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import jinja2.meta
+import jinja2.nodes
+import jinja2.sandbox
 
 from protopi.errors import Problem
-from recipes.rootfs_tree import Entry, Tree, matches
+from recipes.rootfs_tree import Entry, Tree, matches, normalise, parents
 
+#: What a template may name: the declaration of recipes.rootfs, and what is known when the image is made.
+NAMES = frozenset(
+    ("name", "hostname", "timezone", "packages", "drop", "unpack_only", "exclude", "services", "modules", "ssh", "wifi",
+     "console_shell", "test", "kernel_release", "epoch")
+)  # fmt: skip
 #: Path patterns of image/rootfs whose mode is neither 0644 nor 0755.
 MODES: Mapping[str, int] = {
     "etc/dropbear": 0o700,
@@ -26,17 +34,58 @@ MODES: Mapping[str, int] = {
 
 
 def render(text: str, values: Mapping[str, Any], where: str) -> str:
-    """Render a template. Raises RenderError, with file and line, for an undefined name or a syntax error."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    """Render a template. Raises RenderError, with file and line, for whatever is wrong with it."""
     try:
-        return environment.from_string(text).render(values)
+        return _environment().from_string(text).render({name: values[name] for name in NAMES & values.keys()})
     except jinja2.TemplateSyntaxError as error:
         raise RenderError(Problem(f"not a template: {error.message}", where=f"{where}:{error.lineno}")) from error
     except jinja2.UndefinedError as error:
-        known = ", ".join(sorted(values))
+        known = ", ".join(sorted(NAMES & values.keys()))
         raise RenderError(
             Problem(str(error.message), where=f"{where}:{_line(error)}", hint=f"a template knows: {known}")
         ) from error
+    except Exception as error:  # the template's code: whatever it raises is its author's to mend
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise RenderError(Problem(f"cannot be rendered: {what}", where=f"{where}:{_line(error)}")) from error
+
+
+def _environment() -> jinja2.Environment:
+    """A template is data with gaps, not a program: no private attributes, no calls that leave it."""
+    return jinja2.sandbox.SandboxedEnvironment(
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
+    )
+
+
+def check_template(path: Path) -> list[Problem]:
+    """What can be said of a template without rendering it: its syntax, and names that nobody gives."""
+    try:
+        parsed = _environment().parse(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        return [Problem("a template must be UTF-8 text", where=str(path))]
+    except OSError as error:
+        return [Problem(f"cannot be read: {error.strerror}", where=str(path))]
+    except jinja2.TemplateSyntaxError as error:
+        return [Problem(f"not a template: {error.message}", where=f"{path}:{error.lineno}")]
+    except RecursionError:
+        return [Problem("is nested too deeply", where=str(path))]
+    lines = {node.name: node.lineno for node in reversed(list(parsed.find_all(jinja2.nodes.Name)))}
+    return [
+        Problem(f"'{name}' is undefined", where=f"{path}:{lines.get(name, 1)}",
+                hint=f"a template knows: {', '.join(sorted(NAMES))}")
+        for name in sorted(jinja2.meta.find_undeclared_variables(parsed) - NAMES)
+        if not _tested(parsed, name)
+    ]  # fmt: skip
+
+
+def _tested(parsed: jinja2.nodes.Template, name: str) -> bool:
+    """Whether a template asks if a name is defined: then it need not be."""
+    tests = parsed.find_all((jinja2.nodes.Test, jinja2.nodes.Filter))
+    return any(
+        isinstance(test.node, jinja2.nodes.Name)
+        and test.node.name == name
+        and test.name in ("defined", "undefined", "default", "d")
+        for test in tests
+    )
 
 
 class RenderError(Exception):
@@ -98,13 +147,24 @@ def copy_file(
 
 
 def copy_user(tree: Tree, source: Path, dest: str, values: Mapping[str, Any], where: str,
-              *, mode: int | None, owner: str, group: str) -> list[Problem]:  # fmt: skip
-    """Put a user's file or folder into the image; `mode` is that of files, folders get x where r is."""
+              *, mode: int | None, owner: str, group: str, empty: Iterable[str] = ()) -> list[Problem]:  # fmt: skip
+    """Put a user's file or folder into the image; `mode` is that of files, folders get x where r is.
+
+    `empty`: folders below a folder that hold nothing, which `source` may lack.
+    """
+    for parent in (path for path in parents(normalise(dest)) if path in tree and tree[path].kind != "dir"):
+        return [Problem(f"/{parent} is no folder: there can be nothing below it", key=f"files./{dest}")]
     if not source.is_dir():
+        if (final := normalise(dest.removesuffix(".j2"))) in tree and tree[final].kind == "dir":
+            return [Problem(f"/{final} is a folder of the image", key=f"files./{dest}", hint="name the file in it")]
         name = dest + ".j2" if where.endswith(".j2") and not dest.endswith(".j2") else dest
         return copy_file(tree, source, name, values, where, mode=mode, owner=owner, group=group)
     folder_mode = 0o755 if mode is None else mode | (mode & 0o444) >> 2
     tree.folder(dest, folder_mode, owner=owner, group=group)
+    for relative in empty:
+        for folder in (*parents(f"{dest}/{relative}"), f"{dest}/{relative}"):
+            if folder.startswith(f"{dest}/"):
+                tree.folder(folder, folder_mode, owner=owner, group=group)
     problems: list[Problem] = []
     for path in sorted(source.rglob("*")):
         relative = path.relative_to(source).as_posix()

@@ -219,8 +219,13 @@ def skeleton() -> Tree:
     return tree
 
 
-def merge_tar(tree: Tree, package: str, stream: bytes, patterns: Iterable[str]) -> None:
-    """Add the files of a package (an uncompressed tar, as `dpkg-deb --fsys-tarfile` gives it) but for excludes."""
+def merge_tar(
+    tree: Tree, package: str, stream: bytes, patterns: Iterable[str], unmatched: set[str] | None = None
+) -> None:
+    """Add the files of a package (an uncompressed tar, as `dpkg-deb --fsys-tarfile` gives it) but for excludes.
+
+    Patterns that match something are taken out of `unmatched`.
+    """
     wanted = tuple(pattern.lstrip("/") for pattern in patterns)
     found: dict[str, Entry] = {}
     with tarfile.open(fileobj=io.BytesIO(stream)) as tar:
@@ -245,6 +250,9 @@ def merge_tar(tree: Tree, package: str, stream: bytes, patterns: Iterable[str]) 
                 )
                 continue
             found[path] = entry
+    for pattern in tuple(unmatched or ()):
+        if unmatched and any(matches(path, (pattern.lstrip("/"),)) for path in found):
+            unmatched.remove(pattern)
     kept = {path for path in found if path not in MERGED and not matches(path, wanted)}
     # A folder that only held excluded files is not worth an inode; one that the package has empty is kept.
     full = {parent for path in found for parent in parents(path)}

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from protopi import bmap, layout, mbr
 from protopi.boot.fat import Fat
-from protopi.errors import StepError
+from protopi.errors import StepError, UserError
 from protopi.recipe import Inputs, Recipe
 from recipes.firmware import Firmware, render
 from recipes.rootfs import Rootfs
@@ -86,8 +86,13 @@ class SdCard(Recipe):
         )
         root = f"PARTUUID={mbr.partuuid(disk, layout.ROOT_A)}"
         line = render(ctx.project / "image/boot/cmdline.txt.j2", {"root": root, "words": ctx.params["cmdline"]})
-        if len(line.splitlines()) != 1 or len(line) > 1024:
-            raise StepError("cmdline.txt must be one line of at most 1024 characters")
+        if len(line) > 1024:
+            hint = "the kernel reads no more: take some words out"
+            raise UserError(
+                f"cmdline.txt would have {len(line)} of at most 1024 characters", key="kernel.cmdline", hint=hint
+            )
+        if len(line.splitlines()) != 1:
+            raise StepError("cmdline.txt must be one line")
         boot["cmdline.txt"] = line.encode("ascii")
         selector = {path.name: path.read_bytes() for path in (ctx.input("firmware") / "selector").iterdir()}
         image = ctx.out / f"{name}.img"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from protopi.config import Place, check_absolute
+from protopi.checks import check_absolute
+from protopi.config import Place
 from protopi.errors import UserErrors
 from protopi.image import Image, load_image
 from protopi.project import Project
@@ -78,7 +79,9 @@ def test_a_path_is_relative_to_the_file_that_names_it(tmp_path: Path) -> None:
     assert image.overlays == (tmp_path / "base" / "hat.dtso",)
 
 
-@pytest.mark.parametrize(("text", "size"), [("64M", 64 << 20), ("1G", 1 << 30), ("8KiB", 8192), ("4096", 4096)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("64M", 64 << 20), ("1G", 1 << 30), ("8192KiB", 8 << 20), ("16777216", 16 << 20)]
+)
 def test_sizes_are_powers_of_1024(tmp_path: Path, text: str, size: int) -> None:
     assert load(write(tmp_path, f"board: pi4\npartitions: {{data: {text}}}\n")).partitions.data == size
 

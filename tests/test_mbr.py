@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 
 from protopi import bmap, layout, mbr
-from protopi.errors import UserError
+from protopi.errors import UserErrors
 
 MIB = 1 << 20
 
@@ -43,12 +43,12 @@ def test_the_layout_is_a_power_of_two_and_data_takes_the_rest() -> None:
 
 @pytest.mark.parametrize(("boot", "root", "data"), [(1, 56 * MIB, 32 * MIB), (40 * MIB, 0, 32 * MIB), (1 << 36,) * 3])
 def test_absurd_sizes_are_the_users_mistake(boot: int, root: int, data: int) -> None:
-    with pytest.raises(UserError, match=r"bytes"):
+    with pytest.raises(UserErrors, match=r"bytes"):
         layout.compute(boot, root, data)
 
 
 def test_what_does_not_fit_is_said_with_both_numbers() -> None:
-    with pytest.raises(UserError, match=r"needs 58720257 bytes .* the partition has 58720256"):
+    with pytest.raises(UserErrors, match=r"needs 58720257 bytes .* the partition has 58720256"):
         layout.must_fit("rootfs.erofs", 56 * MIB + 1, 56 * MIB, "partitions.root")
 
 
@@ -74,17 +74,17 @@ def test_impossible_tables_are_refused(parts: list[mbr.Partition]) -> None:
 
 
 def test_broken_tables_are_refused() -> None:
-    with pytest.raises(UserError, match="55 aa"):
+    with pytest.raises(UserErrors, match="55 aa"):
         parse(bytes(1024))
     place = layout.compute(40 * MIB, 56 * MIB, 32 * MIB)
     records = mbr.make(1, place.partitions)
     second = sorted(records)[2]
-    with pytest.raises(UserError, match=f"sector {second}"):
+    with pytest.raises(UserErrors, match=f"sector {second}"):
         parse(disk_of({**records, second: bytes(512)}))
     first = sorted(records)[1]
     looped = bytearray(records[first])
     looped[446 + 16 + 8 : 446 + 16 + 12] = bytes(4)  # the next record is the first one again
-    with pytest.raises(UserError, match="loops"):
+    with pytest.raises(UserErrors, match="loops"):
         parse(disk_of({**records, first: bytes(looped)}))
 
 

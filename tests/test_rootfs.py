@@ -12,7 +12,17 @@ from pathlib import Path
 import pytest
 
 from protopi.errors import UserError
-from recipes import rootfs, rootfs_check, rootfs_debs, rootfs_firmware, rootfs_hooks, rootfs_services
+from protopi.image import Image
+from recipes import (
+    rootfs,
+    rootfs_check,
+    rootfs_debs,
+    rootfs_firmware,
+    rootfs_hooks,
+    rootfs_needs,
+    rootfs_services,
+    rootfs_templates,
+)
 from recipes.rootfs_accounts import Account, base_accounts, write_accounts
 from recipes.rootfs_templates import copy_folder, copy_user
 from recipes.rootfs_tree import Entry, Tree, merge_tar, normalise, skeleton
@@ -104,6 +114,47 @@ def test_a_real_deb_is_read(tmp_path: Path) -> None:
     assert (read.name, read.version, read.architecture) == ("own", "1.2", "arm64")
     assert read.scripts == {"postinst": "mknod /dev/own c 1 1"}
     assert rootfs_debs.licence_of(rootfs_debs.read_files(read), "own") == "MIT"
+
+
+def test_a_users_deb_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "deb-0").write_bytes(b"!<arch>\ndebian-binary   cut off")
+    with pytest.raises(UserError, match=r"own\.deb is not a Debian package"):
+        rootfs_debs.read_users(tmp_path / "deb-0", "own.deb")
+
+
+def test_an_entry_of_a_list_that_matches_nothing_is_named() -> None:
+    own = {"drop": ["tar", "gone", "nosuch"], "unpack_only": ["tar", "nosuch2"], "exclude": ["/a", "/b"]}
+    problems = rootfs_needs.unmatched(own, {"tar"}, {"gone"}, {"/b", "/of/the/project"})
+    assert [(p.key, p.message.split()[0]) for p in problems] == [
+        ("drop", "nosuch"), ("unpack_only", "nosuch2"), ("exclude", "/b"),
+    ]  # fmt: skip
+
+
+def test_a_pattern_that_matches_is_no_longer_unmatched() -> None:
+    unmatched = {"/usr/bin/a", "/usr/bin/none"}
+    merge_tar(skeleton(), "a", tar_of(bin=None, bin__a=b"1"), tuple(unmatched), unmatched)
+    assert unmatched == {"/usr/bin/none"}
+
+
+def test_what_the_base_needs_and_the_image_lacks_is_named_with_its_package() -> None:
+    tree = skeleton()
+    for path in rootfs_needs.needed(ssh=True):
+        tree.write(path, "x", 0o755)
+    assert rootfs_needs.missing(tree, ssh=True) == []
+    del tree.entries["usr/bin/busybox"], tree.entries["usr/sbin/dropbear"]
+    assert [p.message.split()[0] for p in rootfs_needs.missing(tree, ssh=True)] == [
+        "/usr/bin/busybox",
+        "/usr/sbin/dropbear",
+    ]
+    assert [p.message.split()[0] for p in rootfs_needs.missing(tree, ssh=False)] == ["/usr/bin/busybox"]
+
+
+def test_a_module_that_the_kernel_does_not_have_is_named_with_a_hint() -> None:
+    tree = skeleton()
+    tree.write("usr/lib/modules/6/kernel/i2c-dev.ko", "")
+    tree.write("usr/lib/modules/6/modules.builtin", "kernel/fs/erofs.ko\n")
+    problems = rootfs_firmware.unknown_modules(tree, "6", ["i2c_dev", "i2c-dev", "erofs", "i2c_dve"])
+    assert [(p.message, p.hint) for p in problems] == [("the kernel has no module i2c_dve", "did you mean i2c_dev?")]
 
 
 # The tree
@@ -255,6 +306,49 @@ def test_undefined_name_is_given_with_file_and_line(tmp_path: Path) -> None:
     assert "hostname" in problems[0].hint
 
 
+@pytest.mark.parametrize("text", ["{{ 1/0 }}", "{{ 'a' + 1 }}", "{% for i in range(10**9) %}{% endfor %}",
+                                  "{{ ''.__class__.__mro__ }}", "{{ hostname.nosuch() }}"])  # fmt: skip
+def test_whatever_a_template_raises_is_a_problem_with_file_and_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.j2").write_text(f"one\n{text}\n")
+    problems = copy_folder(skeleton(), tmp_path, {"hostname": "pi"}, "own")
+    assert [p.where for p in problems] == ["own/a.j2:2"]
+
+
+def test_the_names_that_a_template_may_use_are_those_of_the_declaration() -> None:
+    declared = rootfs.Rootfs(Image(board="pi4", name="tiny")).inputs().params
+    assert declared.keys() | {"kernel_release", "epoch"} >= rootfs_templates.NAMES
+
+
+def test_the_key_of_a_wireless_network_is_that_of_the_standard() -> None:
+    expected = "f42c6fc52df0ebef9ebb4b90b38a5f902e83fe1b135a70e23aed762e9710a12e"  # IEEE 802.11, annex J.4.2
+    assert rootfs.wpa_key("IEEE", "password") == expected
+    assert rootfs.wpa_key("IEEE", expected.upper()) == expected
+    assert rootfs.wpa_key("open", "") == ""
+
+
+def test_empty_folders_do_not_vanish(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/file").write_text("x")
+    (tmp_path / "empty/deep").mkdir(parents=True)
+    assert rootfs.empty_folders(tmp_path) == ["empty/deep"]
+    staged = tmp_path / "full"  # what reaches the sandbox: files alone
+    tree = skeleton()
+    copy_user(tree, staged, "srv/x", {}, "x", mode=0o640, owner="daemon", group="daemon", empty=["empty/deep"])
+    assert [(tree[f"srv/x/{p}"].kind, tree[f"srv/x/{p}"].owner) for p in ("empty", "empty/deep")] == [
+        ("dir", "daemon")
+    ] * 2
+    assert tree["srv"].owner == "root"
+
+
+def test_a_file_of_the_users_never_lies_below_a_file_nor_replaces_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x")
+    tree = skeleton()
+    tree.write("etc/motd", "x")
+    for dest in ("etc/motd/x", "usr/bin"):
+        assert copy_user(tree, tmp_path / "x", dest, {}, "x", mode=None, owner="root", group="root")
+    assert tree["usr/bin"].kind == "dir"
+
+
 def test_users_folder_gets_mode_and_owner(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/page").write_text("hello")
@@ -290,6 +384,21 @@ def test_bad_services_are_all_reported() -> None:
     problems = rootfs_services.write_services(tree, accounts, own, own=True)
     keys = [problem.key for problem in problems]
     assert keys == ["services.ssh", "services.ssh.command", "services.b.user", "services.b.command"]
+
+
+def test_a_folder_is_no_program() -> None:
+    tree, accounts = skeleton(), base_accounts()
+    service = rootfs_services.Service("a", ("/etc",))
+    assert [p.key for p in rootfs_services.write_services(tree, accounts, [service], own=True)] == [
+        "services.a.command"
+    ]
+
+
+def test_a_service_may_be_run_by_the_account_of_a_later_one() -> None:
+    tree, accounts = skeleton(), base_accounts()
+    tree.write("usr/bin/x", "", 0o755)
+    own = [rootfs_services.Service("a", ("/usr/bin/x",), "b"), rootfs_services.Service("b", ("/usr/bin/x",), "own")]
+    assert rootfs_services.write_services(tree, accounts, own, own=True) == []
 
 
 def test_no_ssh_service_without_ssh() -> None:

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from protopi.errors import StepError, UserErrors
+from protopi.step import Context
+from recipes.devicetree import compile_overlay
 from recipes.firmware import check_config, render
 from recipes.sdcard import used_extents
 
@@ -71,3 +76,26 @@ def test_the_command_line_is_one_line_with_its_reasons_left_out() -> None:
     assert text.startswith("root=PARTUUID=00000001-05 rootfstype=erofs ro rootwait init=/sbin/init ")
     assert text.endswith(" panic=10 a=b\n")
     assert text.count("\n") == 1
+
+
+class FakeContext:
+    """As much of a step's context as device-tree overlays need; dtc is a script that complains."""
+
+    def __init__(self, folder: Path) -> None:
+        self.work = folder
+
+    def run(self, argv: list[str | Path]) -> str:
+        if subprocess.run([str(word) for word in argv], check=False).returncode:
+            raise StepError("dtc ended with status 1")
+        return ""
+
+
+def test_dtcs_own_words_and_the_users_own_file_name_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dtc = tmp_path / "dtc"
+    dtc.write_text('#!/bin/sh\nfor last; do :; done\necho "Error: $last:3.1-4 syntax error" >&2\nexit 1\n')
+    dtc.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    source = tmp_path / "0-my-hat.dtso"
+    source.write_text("nonsense")
+    with pytest.raises(UserErrors, match=r"my-hat\.dtso does not compile: Error: my-hat\.dtso:3\.1-4 syntax error"):
+        compile_overlay(cast(Context, FakeContext(tmp_path)), source, source.name)
