@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-from protopi.api import Session
 from protopi.builder import Builder
 from protopi.errors import InfraError, StepError, UserErrors
 from protopi.image import Image
@@ -33,20 +32,8 @@ REAL = Project.here()
 IMAGE = Image(board="pi4", name="tiny")
 
 
-@pytest.fixture(scope="session")
-def tools_entry() -> Path:
-    """The real tools tree's entry in the store."""
-    session = Session(REAL, Ui())
-    planner = Planner(REAL, REAL.lock())
-    with session.builder() as builder:
-        builder.build([planner.tools], [planner.tools], "tests")
-        entry = session.store.get("tools", planner.tools.key)
-    assert entry is not None
-    return entry.out.parent
-
-
 @pytest.fixture
-def tiny(tmp_path: Path, tools_entry: Path) -> Project:
+def tiny(tmp_path: Path, tools_tree: Path) -> Project:
     """A project without recipes, and a store that shares the real tools tree."""
     root = tmp_path / "project"
     shutil.copytree(REAL.root / "protopi", root / "protopi", ignore=shutil.ignore_patterns("__pycache__"))
@@ -54,7 +41,7 @@ def tiny(tmp_path: Path, tools_entry: Path) -> Project:
     (root / "recipes" / "__init__.py").write_text("")
     shutil.copyfile(REAL.lock_path, root / "protopi.lock")
     store = Store(tmp_path / "store")
-    (store.root / "builds" / tools_entry.name).symlink_to(tools_entry)
+    (store.root / "builds" / tools_tree.parent.name).symlink_to(tools_tree.parent)
     return Project(root)
 
 

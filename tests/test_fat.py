@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
-import shutil
 import struct
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +12,8 @@ from tests.cards import fat16
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.conftest import InTools
 
 FILES = {"Image": b"k" * 5000, "bcm2711-rpi-4-b.dtb": b"tree", "EMPTY.TXT": b"", "exactly-thirteen-13": b"x" * 512}
 
@@ -55,18 +55,17 @@ def test_damage_is_refused(damage: str) -> None:
         opened(bytes(image)).read("Image")
 
 
+@pytest.mark.image
 @pytest.mark.parametrize("bits", [12, 16, 32])
-def test_it_reads_what_mkfs_and_mtools_wrote(bits: int, tmp_path: Path) -> None:
-    if not shutil.which("mkfs.vfat") or not shutil.which("mcopy"):
-        pytest.skip("mkfs.vfat and mcopy are in the tools tree; recipes/sdcard.py reads back what they make there")
+def test_it_reads_what_mkfs_and_mtools_wrote(bits: int, tmp_path: Path, in_tools: InTools) -> None:
     image, content = tmp_path / "fat", tmp_path / "a rather long name.bin"
     content.write_bytes(bytes(range(256)) * 700)
     with image.open("wb") as raw:
         raw.truncate({12: 1 << 20, 16: 16 << 20, 32: 40 << 20}[bits])
-    subprocess.run(["mkfs.vfat", "-F", str(bits), "-s", "1", image], check=True, capture_output=True)
-    subprocess.run(["mmd", "-i", image, "::Folder"], check=True)
-    subprocess.run(["mcopy", "-i", image, content, "::Folder/"], check=True)
-    subprocess.run(["mcopy", "-i", image, content, "::lower.txt"], check=True)
+    in_tools(["mkfs.vfat", "-F", str(bits), "-s", "1", "fat"], tmp_path)
+    in_tools(["mmd", "-i", "fat", "::Folder"], tmp_path)
+    in_tools(["mcopy", "-i", "fat", content.name, "::Folder/"], tmp_path)
+    in_tools(["mcopy", "-i", "fat", content.name, "::lower.txt"], tmp_path)
     fat = opened(image.read_bytes())
     assert fat.bits == bits
     assert fat.read(f"folder/{content.name}") == content.read_bytes()

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""The pure parts of PID 1 and its companions, compiled on the host."""
+"""The pure parts of PID 1 and its companions, compiled for the build machine."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
-import os
-import shutil
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import InTools
 
 PROJECT = Path(__file__).parent.parent
 SOURCES = ("base64.c", "boot_line.c", "crc32.c", "data.c", "growdata_table.c", "report_frame.c", "util.c")
@@ -19,45 +19,33 @@ FLAGS = ("-std=c17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-g"
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
-def links(compiler: str, folder: Path, *flags: str) -> bool:
-    """Whether the compiler makes programs with these flags (the sanitizers' libraries may be missing)."""
-    probe = folder / "probe.c"
-    probe.write_text("int main(void) { return 0; }\n")
-    command: list[Path | str] = [compiler, *flags, "-o", folder / "probe", probe]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The test program. Without a compiler: skipped on a laptop, failed in CI."""
-    compiler = shutil.which("cc")
+def program(tmp_path_factory: pytest.TempPathFactory, in_tools: InTools) -> Callable[..., str]:
+    """`program("boot")`: what the test program prints, built with sanitizers and run in the tools tree."""
     folder = tmp_path_factory.mktemp("init")
-    if compiler is None or not links(compiler, folder):
-        if os.environ.get("CI"):
-            pytest.fail("CI has no C compiler")
-        pytest.skip("no C compiler")
-    assert compiler is not None
-    target = folder / "test_init"
-    sources = [PROJECT / "init/test/test_init.c", *(PROJECT / "init" / name for name in SOURCES)]
-    sanitize = SANITIZE if links(compiler, folder, *SANITIZE) else ()
-    includes = [f"-I{PROJECT / 'init'}", "-isystem", f"{PROJECT / 'mcp/include/uapi'}"]
-    subprocess.run([compiler, *FLAGS, *sanitize, *includes, "-o", target, *sources], check=True)
-    return target
+    sources = ["init/test/test_init.c", *(f"init/{name}" for name in SOURCES)]
+    includes = ["-I/host/project/init", "-isystem", "/host/project/mcp/include/uapi"]
+    command = ["gcc", *FLAGS, *SANITIZE, *includes, "-o", "test_init"]
+    built = in_tools([*command, *(f"/host/project/{name}" for name in sources)], folder, check=False)
+    assert built.returncode == 0, built.stderr
+
+    def run(*arguments: str) -> str:
+        done = in_tools(["./test_init", *arguments], folder, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
 
 
-def output(*command: Path | str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def test_c_units(program: Path) -> None:
-    done = subprocess.run([program], check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
+@pytest.mark.image
+def test_c_units(program: Callable[..., str]) -> None:
+    lines = program().splitlines()
     assert lines[-1] == f"1..{len(lines) - 1}"
 
 
-def test_boot_line_is_read_back(program: Path) -> None:
-    word, text, crc = output(program, "boot").rstrip("\n").split(" ")
+@pytest.mark.image
+def test_boot_line_is_read_back(program: Callable[..., str]) -> None:
+    word, text, crc = program("boot").rstrip("\n").split(" ")
     assert word == "@boot"
     assert int(crc, 16) == binascii.crc32(text.encode())
     assert len(crc) == 8
@@ -69,11 +57,12 @@ def test_boot_line_is_read_back(program: Path) -> None:
     assert facts["mcp"] == {"abi": 1, "features": 0}
 
 
+@pytest.mark.image
 @pytest.mark.parametrize("size", [0, 1, 511, 512, 513, 1537])
-def test_report_is_read_back(program: Path, size: int) -> None:
+def test_report_is_read_back(program: Callable[..., str], size: int) -> None:
     text = ("0123456789abcdef" * 97)[:size]
     parts = []
-    lines = output(program, "part", text).splitlines()
+    lines = program("part", text).splitlines()
     for index, line in enumerate(lines):
         covered, _, crc = line.removeprefix("@part ").rpartition(" ")
         assert int(crc, 16) == binascii.crc32(covered.encode())

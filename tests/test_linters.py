@@ -10,11 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from protopi.api import Session
-from protopi.plan import Planner
 from protopi.project import Project
-from protopi.sandbox import Bind, Sandbox
-from protopi.ui import Ui
+from tests.conftest import InTools
 
 PROJECT = Project.here()
 
@@ -40,22 +37,13 @@ def test_python_is_clean(command: list[str]) -> None:
 
 
 @pytest.mark.image
-def test_shell_scripts_are_clean() -> None:
+def test_shell_scripts_are_clean(in_tools: InTools, tmp_path: Path) -> None:
     scripts = [path for path in tracked() if path.read_bytes()[:24].startswith((b"#!/bin/sh", b"#!/usr/bin/env sh"))]
     scripts = [path for path in scripts if path.suffix != ".j2"]
     assert scripts
-    session = Session(PROJECT, Ui())
-    tools = Planner(PROJECT, PROJECT.lock()).tools
-    with session.builder() as builder:
-        tree = builder.build([tools], [tools], "tests")["tools"].out
-    sandbox = Sandbox(tree, (Bind(PROJECT.root, "/project"),), cwd="/project")
     names = [str(path.relative_to(PROJECT.root)) for path in scripts]
-    done = subprocess.run(
-        sandbox.argv(["shellcheck", "--shell=dash", "--external-sources", *names]),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["shellcheck", "--shell=dash", "--external-sources", *(f"/host/project/{name}" for name in names)]
+    done = in_tools(command, tmp_path, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

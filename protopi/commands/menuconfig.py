@@ -73,7 +73,8 @@ def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
         sandbox = builder.sandbox(step, scratch, scratch / "build", scratch / "out")
         environment = {**sandbox.environment, "TERM": os.environ.get("TERM", "linux")}
         inside = Sandbox(sandbox.root, sandbox.binds, environment, sandbox.cwd)
-        status = subprocess.run(inside.argv(["python3", "-c", _INSIDE]), check=False).returncode
+        # The menu is drawn on stderr, so that the lines can be redirected into a file.
+        status = subprocess.run(inside.argv(["python3", "-c", _INSIDE]), stdout=sys.stderr, check=False).returncode
         if status:
             raise StepError(f"menuconfig ended with status {status}")
         lines = changes((scratch / "out" / "before").read_text(), (scratch / "out" / "after").read_text())
