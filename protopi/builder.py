@@ -95,20 +95,14 @@ class Builder:
     def _run_all(self, todo: Sequence[Step]) -> None:
         waiting = {step.key: step for step in todo}
         running: dict[concurrent.futures.Future[None], Step] = {}
-        tools_key = todo[0].key if todo[0].name == TOOLS_SET else None
+        tools = {step.key for step in todo if step.name == TOOLS_SET}  # every other step runs in the tools tree
         with concurrent.futures.ThreadPoolExecutor(max_workers=max(2, self.cores)) as pool, self.ui:
             try:
                 while waiting or running:
+                    unfinished = {*waiting, *(step.key for step in running.values())}
                     for step in list(waiting.values()):
-                        blocked = any(
-                            need.key in waiting or self._is_running(need, running) for need in step.needs.values()
-                        )
-                        blocked = blocked or (
-                            tools_key is not None
-                            and step.key != tools_key
-                            and (tools_key in waiting or any(s.key == tools_key for s in running.values()))
-                        )
-                        if not blocked and len(running) < self.cores:
+                        needs = ({need.key for need in step.needs.values()} | tools) - {step.key}
+                        if not needs & unfinished and len(running) < self.cores:
                             del waiting[step.key]
                             running[pool.submit(self._run, step)] = step
                     done, _ = concurrent.futures.wait(
@@ -120,10 +114,6 @@ class Builder:
             except BaseException:
                 self.close()
                 raise
-
-    @staticmethod
-    def _is_running(step: Step, running: dict[concurrent.futures.Future[None], Step]) -> bool:
-        return any(other.key == step.key for other in running.values())
 
     def _run(self, step: Step) -> None:
         """Build one step unless somebody else has just done so."""

@@ -47,11 +47,12 @@ class Step:
 
 
 class Planner:
-    """Makes the steps of an image. Steps with the same key are one step."""
+    """Makes the steps of an image; a recipe that several others need is one step."""
 
     def __init__(self, project: Project, lock: Lock) -> None:
         self.project, self.lock = project, lock
-        self._steps: dict[str, Step] = {}
+        # By class and image, which is what a recipe is made of: several steps need the kernel, and hashing costs time.
+        self._steps: dict[tuple[type[Recipe], int], Step] = {}
         self.tools = self._tools_step()
 
     def plan(self, *roots: Recipe) -> list[Step]:
@@ -76,6 +77,9 @@ class Planner:
         """The step of a recipe. Raises UserError for inputs that are missing."""
         if recipe.name in above:
             raise AssertionError(f"recipe {recipe.name} needs itself: {' -> '.join(above)}")
+        identity = (type(recipe), id(recipe.image))
+        if identity in self._steps:
+            return self._steps[identity]
         inputs = recipe.inputs()
         needs = {need.name: self.step(need, (*above, recipe.name)) for need in inputs.needs}
         debs = {name: tuple(self.lock.get(name, names)) for name, names in inputs.debs.items()}
@@ -96,11 +100,9 @@ class Planner:
             "user_files": {name: _hash_user(Path(path)) for path, name in sorted(inputs.user_files.items())},
             "params": inputs.params,
         }
-        key = key_of(document)
-        if key not in self._steps:
-            target = f"{cls.__module__}:{cls.__qualname__}"
-            self._steps[key] = Step(recipe.name, key, target, recipe, document, code, inputs, needs, debs)
-        return self._steps[key]
+        target = f"{cls.__module__}:{cls.__qualname__}"
+        self._steps[identity] = Step(recipe.name, key_of(document), target, recipe, document, code, inputs, needs, debs)
+        return self._steps[identity]
 
 
 def _hash_user(path: Path) -> dict[str, str]:

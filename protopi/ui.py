@@ -130,7 +130,7 @@ class DownloadLine:
     """The line of a download."""
 
     def __init__(self, ui: Ui, total: int) -> None:
-        self._ui, self._total, self._tenth = ui, total, 0
+        self._ui, self._tenth = ui, 0
         self._bar: Progress | None = None
         if ui.live:
             self._bar = Progress(
