@@ -6,6 +6,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +49,42 @@ def _built(name: str) -> BuiltImage:
 def built() -> Callable[[str], BuiltImage]:
     """`built("pi4")`: an image of the project's, or one of boot-tests/images, built once."""
     return _built
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """`free_port()`: a TCP port of this host that nobody uses."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def connect(ssh_key: paramiko.PKey) -> Callable[..., paramiko.SSHClient]:
+    """`connect(port, seconds)`: an SSH session to the machine behind a forwarded port, whose server may still start."""
+
+    def attempt(port: int, seconds: float = 60) -> paramiko.SSHClient:
+        end = time.monotonic() + seconds
+        while True:
+            client = paramiko.SSHClient()
+            client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+            try:
+                client.connect(
+                    "127.0.0.1", port, "root", pkey=ssh_key, allow_agent=False, look_for_keys=False, timeout=10,
+                    banner_timeout=10, auth_timeout=10,
+                )  # fmt: skip
+                return client
+            except (OSError, EOFError, paramiko.SSHException):
+                client.close()
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
+
+    return attempt
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ from protopi.boot.tools import run
 from protopi.sandbox import Bind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from conftest import BuiltImage
 
@@ -31,13 +30,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.image
 BOOT = 120.0
-
-
-def free_port() -> int:
-    """A TCP port of this host that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def shell(image: BuiltImage, options: Options) -> contextlib.AbstractContextManager[Any]:
@@ -136,12 +128,14 @@ def test_poweroff_ends_qemu(built: Built) -> None:
         assert child.exitstatus == 0
 
 
-def test_ssh_with_a_key_and_with_nothing_else(built: Built, ssh_key: paramiko.PKey) -> None:
+def test_ssh_with_a_key_and_with_nothing_else(
+    built: Built, free_port: Callable[[], int], connect: Callable[..., paramiko.SSHClient]
+) -> None:
     image, port = built("virt-test"), free_port()
     options = Options(realtime=True, forward=((port, 22),))
     with Machine(image.path, image.board, image.tools, options) as machine:
         assert machine.console.wait_marker(BOOT) is not None, machine.console.tail()
-        with connected(port, ssh_key) as client:
+        with contextlib.closing(connect(port)) as client:
             _, out, _ = client.exec_command("uname -m; id -un", timeout=30)
             assert out.read().decode().split() == ["aarch64", "root"]
         transport = paramiko.Transport(("127.0.0.1", port))
@@ -151,30 +145,6 @@ def test_ssh_with_a_key_and_with_nothing_else(built: Built, ssh_key: paramiko.PK
                 transport.auth_password("root", "")
         finally:
             transport.close()
-
-
-@contextlib.contextmanager
-def connected(port: int, key: paramiko.PKey) -> Iterator[paramiko.SSHClient]:
-    """An SSH session to the machine behind a forwarded port; its server may still be starting."""
-    end = time.monotonic() + 60
-    while True:
-        client = paramiko.SSHClient()
-        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-        try:
-            client.connect(
-                "127.0.0.1", port, "root", pkey=key, allow_agent=False, look_for_keys=False, timeout=10,
-                banner_timeout=10, auth_timeout=10,
-            )  # fmt: skip
-            break
-        except (OSError, EOFError, paramiko.SSHException):
-            client.close()
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.5)
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 WATCHDOG = ("-device", "i6300esb", "-action", "watchdog=reset")

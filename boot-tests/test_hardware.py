@@ -9,7 +9,6 @@ here is marked in docs/hardware.md; whatever is not in PROBED was tried nowhere.
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -123,38 +122,23 @@ def provision(image: BuiltImage, folder: Path, text: str) -> Path:
     return copy
 
 
-def connect(port: int, key: paramiko.PKey, seconds: float = 90) -> paramiko.SSHClient:
-    """An SSH session; until the network is there and the key is taken, attempts fail."""
-    end = time.monotonic() + seconds
-    while True:
-        client = paramiko.SSHClient()
-        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-        try:
-            client.connect(
-                "127.0.0.1", port, "root", pkey=key, allow_agent=False, look_for_keys=False, timeout=10,
-                banner_timeout=10, auth_timeout=10,
-            )  # fmt: skip
-            return client
-        except (OSError, EOFError, paramiko.SSHException):
-            client.close()
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.5)
-
-
 @pytest.fixture(scope="module")
-def pi(built: Built, ssh_key: paramiko.PKey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+def pi(
+    built: Built,
+    ssh_key: paramiko.PKey,
+    free_port: Callable[[], int],
+    connect: Callable[..., paramiko.SSHClient],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Board]:
     """The pi4 image, provisioned, booted, reached over its USB network, with all that hardware asked for loaded."""
     image = built("pi4")
     lines = f"ssh_key={ssh_key.get_name()} {ssh_key.get_base64()} boot-tests\nhostname=bench\n"
     card = provision(image, tmp_path_factory.mktemp("pi"), lines)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     options = Options(realtime=True, forward=((port, 22),))
     with Machine(card, image.board, image.tools, options) as machine:
         assert machine.console.wait_marker(BOOT) is not None, machine.console.tail()
-        with contextlib.closing(connect(port, ssh_key)) as client:
+        with contextlib.closing(connect(port, 90)) as client:
             board = Board(machine, image, client)
             end = time.monotonic() + 60
             while not set(PROBED) <= board.devices().keys() and time.monotonic() < end:
