@@ -68,7 +68,6 @@ class Console:
         self._read, self._write = read, write
         self._changed = threading.Condition()
         self._raw = bytearray()
-        self._stamps: list[tuple[float, int]] = []
         self._line = bytearray()
         self._line_at = 0
         self._broken: tuple[bytes, int, int] | None = None  # start of a frame, its offset, lines it has waited
@@ -108,7 +107,6 @@ class Console:
 
     def feed(self, data: bytes) -> None:
         """Take console bytes in (called by the thread with the lock held; tests call it directly)."""
-        self._stamps.append((time.monotonic(), len(self._raw)))
         for byte_line in data.splitlines(keepends=True):
             if not self._line:
                 self._line_at = len(self._raw)
@@ -175,12 +173,6 @@ class Console:
         """Everything that came, as it came."""
         with self._changed:
             return bytes(self._raw)
-
-    @property
-    def stamps(self) -> list[tuple[float, int]]:
-        """(host clock in seconds, offset in `raw`) of every piece that came."""
-        with self._changed:
-            return list(self._stamps)
 
     @property
     def closed(self) -> bool:
