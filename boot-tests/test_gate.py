@@ -53,7 +53,7 @@ def test_the_product_image_passes_and_counts_to_the_digit(built: Built) -> None:
     assert result.boots[0].virtual_ns["reset_to_ready"] <= limits["reset_to_ready_ns"]
 
 
-def test_virt_passes_within_its_tolerance(built: Built) -> None:
+def test_virt_passes_and_its_instructions_lie_close(built: Built) -> None:
     result = judged(built("virt"), boots=3)
     assert result.passed, "\n".join((*result.reasons, *result.tail))
 

@@ -147,20 +147,25 @@ def on_virt(*records: Record) -> GateResult:
     return judged(list(records), board=VIRT, cost=None, budget=Budget(limits, {}, "virt"))
 
 
-def test_virt_may_differ_a_little_and_shows_its_spread() -> None:
-    near = on_virt(OK, shifted(60_000), shifted(30_000))
+def counted(instructions: int, ticks: int = 0) -> Record:
+    counts = replace(OK.counts, instructions={"init": 72_000_000, "ready": instructions})
+    return replace(shifted(ticks), counts=counts)
+
+
+def test_on_virt_waits_may_differ_and_instructions_a_little() -> None:
+    near = on_virt(counted(90_000_000), counted(90_800_000, 600_000), counted(90_400_000, 300_000))
     assert near.passed, near.reasons
-    assert near.spread["reset_to_ready"] == (100_000_000, 100_480_000, 100_960_000)
-    assert near.baseline()["reset_to_ready_ns"] == 100_000_000
-    far = on_virt(OK, shifted(330_000), shifted(30_000))
-    assert any("more than 5% apart" in reason for reason in far.reasons)
+    assert near.spread["reset_to_ready"] == (100_000_000, 104_800_000, 109_600_000)
+    assert near.baseline()["instructions"] == 90_400_000
+    far = on_virt(counted(90_000_000), counted(91_000_000, 300_000), counted(90_400_000, 300_000))
+    assert any("more than 1% apart in instructions: 90000000 to 91000000" in reason for reason in far.reasons)
 
 
-def test_on_virt_the_least_boot_is_held_to_the_baseline() -> None:
+def test_on_virt_instructions_alone_are_held_to_the_baseline() -> None:
     limits = {key: value for key, value in LIMITS.items() if key != "modelled_seconds"}
-    records = [shifted(60_000), shifted(120_000)]
-    for base, passes in ((100_000_000, True), (99_900_000, False)):
-        budget_ = Budget(limits, {"reset_to_ready_ns": base}, "virt")
+    records = [counted(90_900_000), counted(90_950_000), counted(91_800_000)]
+    for base, passes in ((90_060_000, True), (90_040_000, False)):
+        budget_ = Budget(limits, {"reset_to_ready_ns": 1, "instructions": base}, "virt")
         assert judged(records, board=VIRT, cost=None, budget=budget_).passed == passes
 
 

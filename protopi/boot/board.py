@@ -26,8 +26,8 @@ class Board:
     qemu_overlay  merged by the harness only (project path); None: QEMU makes the tree itself
     cost          constants of the model of a real board (project path); None: no model
     allow         exact kernel-log lines that only QEMU causes (project path)
-    exact         True: equal boots count equal instructions, to the digit
-    tolerance     how far equal boots may lie apart where they are not exact
+    tolerance     how far the instructions of equal boots may lie apart; 0: nothing waits for the host, and equal boots
+                  agree to the digit in all counts (`exact`)
     sd_trace      True: the card is QEMU's SD card, whose trace counts its reads
     carried       initcalls of built-in drivers that only another machine needs; the gate shows their cost
     """
@@ -43,7 +43,11 @@ class Board:
     allow: Path
     cost: Path | None = None
     network: tuple[str, ...] = ()
-    exact: bool = True
     tolerance: float = 0.0
     sd_trace: bool = True
     carried: tuple[str, ...] = ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether equal boots agree to the digit."""
+        return not self.tolerance

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """QEMU: the command line that boots a card on a board, and a machine that runs.
 
-Boots are exact: one instruction is one virtual nanosecond (`-icount shift=0`), waits are skipped in host time
-(`sleep=off`), the clock and the random numbers begin the same way each time. Source: QEMU's docs/devel/tcg-icount.rst.
+One instruction is one virtual nanosecond (`-icount shift=0`); the clock and the random numbers begin the same way each
+time. Source: QEMU's docs/devel/tcg-icount.rst.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from protopi.boot.board import Board
 
 #: Equal runs: no seed and no date of the host's gets in.
-EXACT = ("-seed", "1", "-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2026-01-01")
+EQUAL = ("-seed", "1", "-rtc", "clock=vm,base=2026-01-01")
+#: Waits: where counts are exact, nothing waits for the host, and virtual time leaps to the next timer. Where a disk
+#: waits for the host, it must pass at the host's pace: a leap would overtake the disk (by 22 s, in one boot).
+LEAP, WAIT = ("-icount", "shift=0,sleep=off"), ("-icount", "shift=0,sleep=on")
 _READ, _COMMAND = "sdcard_read_block", "sdcard_*_command"
 _MARK = re.compile(r"protopi-count: (init|ready|exit) (\d+)")
 _RUN = "/host/run"
@@ -152,7 +155,7 @@ def command(
         words += ["-net", "none"]
     words += ["-display", "none", *serial]
     words += ["-qmp", f"unix:{_RUN}/qmp.sock,server=on,wait=off"]
-    words += [] if options.realtime else list(EXACT)
+    words += [] if options.realtime else [*EQUAL, *(LEAP if board.exact else WAIT)]
     words += [] if options.reboot else ["-no-reboot"]
     words += [] if options.keep else ["-snapshot"]
     binds = [Bind(folder, _RUN, writable=True), Bind(image.resolve().parent, "/host/image", writable=options.keep)]
