@@ -8,7 +8,10 @@ none here).
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import dataclasses
+import os
 import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,11 +20,11 @@ from protopi.boot import budget as budgets
 from protopi.boot import initcalls, judge, model, record
 from protopi.boot.budget import Budget
 from protopi.boot.figures import PHASES, Figures, figures
-from protopi.boot.qemu import Options
+from protopi.boot.qemu import Options, stop_all
 from protopi.boot.sizes import sizes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from protopi.boot.board import Board
@@ -148,8 +151,10 @@ def _agree(boots: Sequence[Figures], board: Board) -> list[str]:
 
 
 def spread(boots: Sequence[Figures]) -> dict[str, tuple[int, float, int]]:
-    """Minimum, median and maximum of the virtual time of each phase."""
+    """Minimum, median and maximum of the virtual time of each phase, and of the instructions until ready."""
     rows = {phase: [boot.virtual_ns[phase] for boot in boots] for phase in PHASES} if boots else {}
+    counted = [boot.instructions["reset_to_ready"] for boot in boots if boot.instructions]
+    rows |= {"instructions": counted} if counted else {}
     return {phase: (min(v), statistics.median(v), max(v)) for phase, v in rows.items()}
 
 
@@ -274,6 +279,18 @@ def _modelled(boots: Sequence[Figures], cost: model.Cost | None) -> model.Modell
     )
 
 
+@contextlib.contextmanager
+def _machines() -> Iterator[concurrent.futures.Executor]:
+    """Threads that each follow a machine; when the block is left, machines that still run are ended."""
+    pool = concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0)), "machine")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        stop_all()
+        pool.shutdown()
+
+
 def gate(
     image: Path,
     board: Board,
@@ -288,7 +305,7 @@ def gate(
     seconds: float = record.BOOT_SECONDS,
     progress: Callable[[str], None] = lambda _: None,
 ) -> GateResult:
-    """Boot `image` as often as asked, then a copy on a larger card twice, and judge.
+    """Boot `image` as often as asked, and a copy on a larger card twice, and judge. As many at once as there are CPUs.
 
     `name` is the image's (default: the file's), for the budget. `append` adds kernel parameters
     (negative controls), `seconds` is how long a boot may take on the host.
@@ -301,22 +318,27 @@ def gate(
     sizes = sizes_of(image, board)
     options = Options(plugin=plugin, append=append)
     records = []
-    for number in range(1, boots + 1):
-        progress(f"boot {number} of {boots}")
-        records.append(record.boot_once(image, board, tools, options, seconds=seconds))
-        if records[-1].marker is None:
-            break  # the others would end the same way, minutes later
-    first = second = None
-    if enlarged and records and records[-1].marker is not None:
-        progress("first and second boot on a larger card")
-        first, second = record.boot_enlarged(image, board, tools, plugin)
+    first = second = carried = None
+    with _machines() as machines:
+        equal = [machines.submit(record.boot_once, image, board, tools, options, seconds=seconds) for _ in range(boots)]
+        pair = machines.submit(record.boot_enlarged, image, board, tools, plugin) if enlarged else None
+        built_in = bool(board.carried) and plugin is not None
+        cost_of = machines.submit(initcalls.carried, image, board, tools) if built_in else None
+        for number, boot in enumerate(equal, 1):
+            progress(f"boot {number} of {boots}")
+            records.append(boot.result())
+            if records[-1].marker is None:
+                break  # the others would end the same way, minutes later
+        else:
+            if pair is not None:
+                progress("first and second boot on a larger card")
+                first, second = pair.result()
+            if cost_of is not None:
+                progress("what the drivers for other machines cost")
+                carried = cost_of.result()
     if not enlarged:
         limits = {key: v for key, v in budget.limits.items() if key not in ("first_boot_ns", "second_boot_ns")}
         budget = Budget(limits, budget.baseline, budget.entry)
-    carried = None
-    if board.carried and plugin is not None and records and records[-1].marker is not None:
-        progress("what the drivers for other machines cost")
-        carried = initcalls.carried(image, board, tools)
     result = judge_all(
         image=name,
         board=board,

@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,6 +177,20 @@ def interactive(image: Path, board: Board, tools: Tools, folder: Path, options: 
     return command(image, board, tools, folder, options, serial=("-serial", "mon:stdio"))
 
 
+#: QEMUs that run now, in whatever thread; guarded by the lock.
+_running: set[subprocess.Popen[bytes]] = set()
+_running_lock = threading.Lock()
+
+
+def stop_all() -> None:
+    """End every QEMU at once; the threads that follow them see their consoles end."""
+    with _running_lock:
+        for process in _running:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+
 class Machine:
     """A running QEMU with its console; a context manager that always ends it and removes its files."""
 
@@ -200,6 +215,8 @@ class Machine:
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
+        with _running_lock:
+            _running.add(self.process)
         out, into = self.process.stdout, self.process.stdin
         assert out is not None
         assert into is not None
@@ -251,6 +268,8 @@ class Machine:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.wait(10)
+        with _running_lock:
+            _running.discard(self.process)
         for stream in (self.process.stdin, self.process.stdout, self._errors):
             if stream is not None:
                 stream.close()

@@ -131,16 +131,19 @@ def boot_once(image: Path, board: Board, tools: Tools, options: Options, *, seco
         return watch(machine, seconds=seconds)
 
 
-def boot_enlarged(image: Path, board: Board, tools: Tools, plugin: Path | None) -> tuple[Record, Record]:
-    """The first boot on a copy that is twice as long, as on a larger card, and the second boot of that copy."""
+def boot_enlarged(image: Path, board: Board, tools: Tools, plugin: Path | None) -> tuple[Record, Record | None]:
+    """The first boot on a copy that is twice as long, as on a larger card, and the second boot of that copy.
+
+    There is no second one when the first did not reach ready.
+    """
     folder = Path(tempfile.mkdtemp(prefix="protopi-first-"))
     try:
         copy = enlarge(image, folder / "card.img")
         options = Options(plugin=plugin, keep=True)
-        records = []
-        for _ in range(2):
+        records: list[Record] = []
+        while len(records) < 2 and (not records or records[0].marker is not None):
             with Machine(copy, board, tools, options) as machine:
                 records.append(watch(machine, ask=("services", "disk", "kmsg")))
-        return records[0], records[1]
+        return records[0], records[1] if len(records) == 2 else None
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -121,10 +121,11 @@ def _other_boots(result: GateResult) -> Iterable[str]:
         commands = "" if boot.sd_commands is None else f" in {boot.sd_commands} commands"
         yield f"read from the card before ready: {boot.sd_bytes_read:,} bytes{commands}"
         yield f"console bytes before ready: {boot.console_bytes}"
-    low, middle, high = result.spread.get("reset_to_ready", (0, 0.0, 0))
-    if low != high:
-        spread = f"min {low / 1e6:,.3f}, median {middle / 1e6:,.3f}, max {high / 1e6:,.3f}"
-        yield f"reset -> ready over the boots: {spread} virtual ms"
+    for key, unit in (("reset_to_ready", "virtual ms"), ("instructions", "million instructions")):
+        low, middle, high = result.spread.get(key, (0, 0.0, 0))
+        if low != high:
+            spread = f"min {low / 1e6:,.3f}, median {middle / 1e6:,.3f}, max {high / 1e6:,.3f}"
+            yield f"reset -> ready over the boots: {spread} {unit}"
     if result.carried_us is not None:
         parts = ", ".join(f"{name} {cost} us" for name, cost in result.carried_us.items())
         yield f"drivers that are built in for QEMU's virt: {sum(result.carried_us.values())} virtual us ({parts})"
