@@ -48,7 +48,8 @@ def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
         if arguments.explain:
             for step in planned.steps:
                 if step.key in todo:
-                    print(f"{step.name} runs because:")
+                    what = f" ({step.recipe.summary}; {step.recipe.licence})" if step.recipe else ""
+                    print(f"{step.name}{what} runs because:")
                     for line in explain(builder.remembered(step, planned.image.name), step.document)[:40]:
                         print(f"  {line}")
     return 0
