@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The same inputs give the same bytes, without a network: in another folder, with another user name, and on one core.
 
-The default run makes everything after the kernel again; the full run makes the kernel again too (no compiler cache).
+The default run makes everything after the kernel again; the full run makes the kernel again too, from nothing.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def second_build(folder: Path, shared: tuple[str, ...]) -> Path:
         [*namespace, os.fspath(python), "-c", code, "pi4", "--offline", "--no-gate", "-j1"],
         cwd=clone,
         env={**os.environ, "PROTOPI_STORE": os.fspath(store.root), "USER": "somebody", "TZ": "Asia/Kathmandu"}
-        | ({} if "kernel" in shared else {"PROTOPI_NO_CCACHE": "1"}),
+        | ({} if "kernel" in shared else {"PROTOPI_NO_CACHE": "1"}),
         capture_output=True,
         text=True,
         check=False,

@@ -225,9 +225,12 @@ class Builder:
             if path is None:
                 raise InfraError(f"{package.file} is not in the store any more", hint="run the same command again")
             binds.append(Bind(path, f"/in/debs/{package.file}"))
-        if step.recipe is not None and step.recipe.ccache and not os.environ.get("PROTOPI_NO_CCACHE"):
-            binds.append(Bind(self.store.root / "ccache", "/ccache", writable=True))
-        tree = tools / f"{TOOLS_SET}-{step.document['tools'][:32]}" / "out"
+        tools_key = step.document["tools"][:32]
+        if step.recipe is not None and step.recipe.cache and not os.environ.get("PROTOPI_NO_CACHE"):
+            cache = self.store.root / "cache" / f"{step.name}-{tools_key}"
+            cache.mkdir(exist_ok=True)
+            binds.append(Bind(cache, "/cache", writable=True))
+        tree = tools / f"{TOOLS_SET}-{tools_key}" / "out"
         return Sandbox(tree, tuple(binds), environment_of(step.document["epoch"]))
 
     def _entry(self, step: Step) -> Entry:

@@ -41,13 +41,14 @@ class Recipe(ABC):
     name     what the output is called: /in/NAME in the sandbox, NAME-KEY in the store
     summary  one line for `plan` and for people
     licence  SPDX expression of what it makes
-    ccache   True: /ccache is mounted, the one declared impurity (off under PROTOPI_NO_CCACHE=1)
+    cache    True: /cache is a folder that outlives the build, one for each recipe and tools tree: the one declared
+             impurity. It may make a build faster and nothing else (off under PROTOPI_NO_CACHE=1)
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     licence: ClassVar[str]
-    ccache: ClassVar[bool] = False
+    cache: ClassVar[bool] = False
 
     def __init__(self, image: Image) -> None:
         self.image = image

@@ -13,7 +13,7 @@ from pathlib import Path
 from protopi.errors import InfraError
 
 #: Mount points that the tools tree has for the sandbox.
-MOUNT_POINTS = ("in", "out", "build", "project", "ccache", "host")
+MOUNT_POINTS = ("in", "out", "build", "project", "cache", "host")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
     files/<sha256>              downloads
     builds/<recipe>-<key>/out   finished outputs, with entry.json beside them
     logs/<recipe>-<key>/        log and repeat.sh of the last try
-    locks/ tmp/ ccache/ last/ verdicts/
+    locks/ tmp/ cache/ last/ verdicts/
 
 A name in files/ or builds/ means complete: everything is written under tmp/, synced, then renamed. One writer a key
 (flock, which the kernel drops when its holder dies). An entry lists size, times, inode and sha256 of each of its
@@ -33,7 +33,7 @@ from protopi.errors import InfraError
 
 #: What CACHEDIR.TAG says; its second line is how `clean --store` knows a store.
 TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# A protopi store: all of it can be made again.\n"
-DIRECTORIES = ("files", "builds", "logs", "locks", "tmp", "ccache", "last", "verdicts")
+DIRECTORIES = ("files", "builds", "logs", "locks", "tmp", "cache", "last", "verdicts")
 
 
 def default_store() -> Path:

@@ -35,6 +35,7 @@ def tools_inputs(packages: Sequence[Locked], epoch: int) -> dict[str, Any]:
         "recipe": TOOLS_SET,
         "epoch": epoch,
         "excluded": list(_EXCLUDED),
+        "mount_points": list(MOUNT_POINTS),
         "debs": {TOOLS_SET: {p.name: f"{p.version} {p.architecture} {p.sha256}" for p in packages}},
     }
 

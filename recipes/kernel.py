@@ -8,21 +8,23 @@ modules with BTF), builtin-compatible (the device-tree strings that built-in cod
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import struct
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protopi.errors import Problem, StepError, UserError, UserErrors
 from protopi.recipe import Inputs, Recipe
+from recipes import kernel_cache
 from recipes.kconfig import Setting, check, merge, parse_config, parse_fragment, render
 from recipes.kconfig_tree import parse
 from recipes.kernel_devel import write_devel
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from protopi.step import Context
 
 PACKAGE = "linux-source-6.12"
@@ -42,7 +44,7 @@ class Kernel(Recipe):
     name = "kernel"
     summary = "Linux 6.12 from Debian's source, trimmed by fragments"
     licence = "GPL-2.0-only WITH Linux-syscall-note"
-    ccache = True
+    cache = True
 
     def inputs(self) -> Inputs:
         kernel = self.image.kernel
@@ -68,11 +70,12 @@ class Kernel(Recipe):
     @staticmethod
     def build(ctx: Context) -> None:
         tree = ctx.work / "linux"
-        unpack(ctx, tree)
-        for name in PATCHES:
-            apply_patch(ctx, tree, ctx.project / "kernel-config/patches" / name, name)
-        for name, shown in ctx.params["patches"]:
-            apply_patch(ctx, tree, ctx.user(name), shown)
+        sources = unpack(ctx, tree)
+        patched = apply_patches(ctx, tree, sources)
+        kept = kernel_cache.archive(ctx.debs("sources")[PACKAGE].sha256, ctx.params["variant"])
+        if kept is not None:
+            ctx.say("kernel: lay out the objects of the last build")
+            kernel_cache.restore(ctx, tree, kept, patched)
         make = [*make_command(ctx), f"-j{ctx.jobs}"]
         configure(ctx, tree, make)
         ctx.say("kernel: compile")
@@ -80,18 +83,18 @@ class Kernel(Recipe):
         ctx.say("kernel: install")
         install(ctx, tree, make)
         write_devel(ctx, tree, ctx.out / "devel.tar")
+        if kept is not None:
+            ctx.say("kernel: keep the objects for the next build")
+            kernel_cache.keep(ctx, tree, kept, patched, sources)
 
 
 def make_command(ctx: Context) -> list[str]:
     """`make` with everything that would else come from the machine: who, when, where, which compiler."""
     when = time.strftime("%a %b %e %H:%M:%S UTC %Y", time.gmtime(ctx.epoch))
-    cache = "ccache " if Path("/ccache").is_dir() else ""
     return [
         "make",
         "ARCH=arm64",
         "CROSS_COMPILE=aarch64-linux-gnu-",
-        f"CC={cache}aarch64-linux-gnu-gcc",
-        f"HOSTCC={cache}gcc",
         f"KBUILD_BUILD_TIMESTAMP={when}",
         "KBUILD_BUILD_USER=protopi",
         "KBUILD_BUILD_HOST=protopi",
@@ -99,8 +102,8 @@ def make_command(ctx: Context) -> list[str]:
     ]
 
 
-def unpack(ctx: Context, tree: Path) -> None:
-    """Unpack the source. Its path never changes: debug information and ccache depend on it."""
+def unpack(ctx: Context, tree: Path) -> dict[str, int]:
+    """Unpack the source; returns its files with their times. The path never changes: debug information has it."""
     ctx.say("kernel: unpack")
     package = ctx.work / "package"
     ctx.run(["dpkg-deb", "-x", ctx.debs("sources")[PACKAGE].path, package])
@@ -108,10 +111,17 @@ def unpack(ctx: Context, tree: Path) -> None:
     tree.mkdir()
     ctx.run(["tar", "-C", tree, "--strip-components=1", "--no-same-owner", "-xf", archive])
     shutil.rmtree(package)
-    # The compiler cache must not depend on when the compiler was unpacked.
-    os.environ["CCACHE_DIR"] = "/ccache"
-    os.environ["CCACHE_BASEDIR"] = str(ctx.work)
-    os.environ["CCACHE_COMPILERCHECK"] = "content"
+    return kernel_cache.files(tree)
+
+
+def apply_patches(ctx: Context, tree: Path, sources: Mapping[str, int]) -> dict[str, str]:
+    """Apply our patches, then the user's; returns the files that they changed or made, each with its sha256."""
+    for name in PATCHES:
+        apply_patch(ctx, tree, ctx.project / "kernel-config/patches" / name, name)
+    for name, shown in ctx.params["patches"]:
+        apply_patch(ctx, tree, ctx.user(name), shown)
+    changed = [name for name, time_ns in kernel_cache.files(tree).items() if sources.get(name) != time_ns]
+    return kernel_cache.digests(tree, changed)
 
 
 def apply_patch(ctx: Context, tree: Path, patch: Path, shown: str) -> None:

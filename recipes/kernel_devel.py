@@ -7,6 +7,7 @@ a module with BTF there. Not in it: sources, object files, and the kernel's DWAR
 
 from __future__ import annotations
 
+import re
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ TOOLS = ("tools/bpf/resolve_btfids/resolve_btfids",)
 #: Left out of folders: objects, dependency files, and the source of tools that are there as programs.
 SKIP_SUFFIXES = (".o", ".a", ".d", ".cmd", ".mod", ".order", ".dtb", ".pyc", ".tmp")
 SKIP_PARTS = ("__pycache__", "gcc-plugins", "selinux", "dtc/include-prefixes")
+#: One empty file for each option that was ever on in this tree (fixdep's time stamps): external modules need none.
+OPTION_STAMP = re.compile(r"include/config/[A-Z0-9_]+")
 
 
 def wanted(tree: Path) -> Iterator[str]:
@@ -58,7 +61,7 @@ def wanted(tree: Path) -> Iterator[str]:
             name = path.relative_to(tree).as_posix()
             if path.is_dir() and not path.is_symlink():
                 continue
-            if name.endswith(SKIP_SUFFIXES) or any(part in name for part in SKIP_PARTS):
+            if name.endswith(SKIP_SUFFIXES) or any(part in name for part in SKIP_PARTS) or OPTION_STAMP.fullmatch(name):
                 continue
             names.add(name)
     for pattern in ("arch/arm64/Makefile", "arch/arm64/Kbuild", "**/Kconfig*"):

@@ -9,7 +9,7 @@ PACKAGES = (
     "libc6-dev",
     "clang-19",
     "llvm-19",
-    "ccache",
+    "ccache",  # for builds by hand in `./build.py shell`; the kernel's recipe leaves that to kbuild (decision 008)
     # the kernel's build
     "make",
     "bc",

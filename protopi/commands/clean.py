@@ -15,7 +15,7 @@ SUMMARY = "remove finished images; with --store the store too"
 
 def setup(parser: argparse.ArgumentParser) -> None:
     """Arguments."""
-    parser.add_argument("--store", action="store_true", help="remove the store: downloads, outputs, compiler cache")
+    parser.add_argument("--store", action="store_true", help="remove the store: downloads, outputs, caches")
 
 
 def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
