@@ -95,7 +95,7 @@ def test_the_selector_chooses_slot_a_and_tryboot_slot_b(built: Built) -> None:
     assert firmware.boot(image.path).partition == layout.BOOT_A
     assert firmware.boot(image.path, model="400").partition == layout.BOOT_A
     with pytest.raises(firmware.FirmwareRefusal, match=r"partition 3 has no start4\.elf"):
-        firmware.boot(image.path, tryboot=True)
+        firmware.boot(image.path, state=firmware.FirmwareState(tryboot=True))
     for model in ("cm4", "cm4s"):
         with pytest.raises(firmware.FirmwareRefusal, match="is-not-supported"):
             firmware.boot(image.path, model=model)
@@ -135,7 +135,7 @@ def test_ssh_with_a_key_and_with_nothing_else(
     options = Options(realtime=True, forward=((port, 22),))
     with Machine(image.path, image.board, image.tools, options) as machine:
         assert machine.console.wait_marker(BOOT) is not None, machine.console.tail()
-        with contextlib.closing(connect(port)) as client:
+        with contextlib.closing(connect(machine, port)) as client:
             _, out, _ = client.exec_command("uname -m; id -un", timeout=30)
             assert out.read().decode().split() == ["aarch64", "root"]
         transport = paramiko.Transport(("127.0.0.1", port))

@@ -3,21 +3,22 @@
  * The BCM2711 system timer.
  *
  * Concern: one reading of a free-running hardware counter, for "power-on to ready" on a real board.
- * Context: PID 1, after ready; needs /sys and a kernel that allows /dev/mem on device registers - where it does not,
- * the timer is not known, which is an answer too.
+ * Context: PID 1, after ready; needs /sys and the driver protopi_firmware, which is loaded here - where it does not
+ * load, the timer is not known, which is an answer too.
  */
 #include "clock.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "counters.h"
 #include "util.h"
 
-#define BCM2711_TIMER_PAGE 0xfe003000
-#define TIMER_LOW 1  /* 32-bit words from the start of the page */
-#define TIMER_HIGH 2
+#define DRIVER "/usr/lib/protopi/protopi_firmware.ko"
+#define TIMER "/sys/devices/platform/soc/fe003000.timer/system_timer_us"
 
 /* `compatible` is a list of strings, each ended by a zero. Anything else may have other things at that address. */
 static bool is_bcm2711(void)
@@ -34,27 +35,21 @@ static bool is_bcm2711(void)
 struct system_timer system_timer_read(void)
 {
 	struct system_timer timer = { .known = false };
-	int fd AUTO_CLOSE = -1;
-	volatile const uint32_t *page;
-	uint32_t high, low;
+	int driver AUTO_CLOSE = -1;
+	uint64_t before, after;
+	char text[32];
 
 	if (!is_bcm2711())
 		return timer;
-	fd = open("/dev/mem", O_RDONLY | O_SYNC | O_CLOEXEC);
-	if (fd < 0)
+	driver = open(DRIVER, O_RDONLY | O_CLOEXEC);
+	if (driver < 0 || (syscall(SYS_finit_module, driver, "", 0) < 0 && errno != EEXIST))
 		return timer;
-	page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, BCM2711_TIMER_PAGE);
-	if (page == MAP_FAILED)
+	before = read_cntvct();
+	if (read_file(TIMER, text, sizeof(text)) < 0)
 		return timer;
-	do { /* the high half may move between the two reads, once in 71 minutes */
-		high = page[TIMER_HIGH];
-		low = page[TIMER_LOW];
-	} while (high != page[TIMER_HIGH]);
-	timer = (struct system_timer){
-		.known = true,
-		.microseconds = (uint64_t)high << 32 | low,
-		.cntvct = read_cntvct(),
-	};
-	munmap((void *)page, 4096);
+	after = read_cntvct();
+	/* The register was read somewhere between the two; the middle is off by half a file's reading at most. */
+	timer.cntvct = before + (after - before) / 2;
+	timer.known = parse_u64(text, &timer.microseconds) == 0;
 	return timer;
 }

@@ -10,9 +10,12 @@
 #include "shutdown.h"
 
 #include <errno.h>
+#include <linux/reboot.h>
 #include <signal.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/reboot.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +23,7 @@
 #include "mounts.h"
 #include "util.h"
 
+#define ARGUMENT "/run/protopi/restart"
 #define SERVICES_MS 3000 /* for s6 to bring its services down and write their logs */
 #define TERM_MS 700	 /* for what is no service, after SIGTERM */
 #define KILL_MS 300	 /* for what is left, after SIGKILL */
@@ -54,8 +58,12 @@ void shutdown_system(enum ending ending, const struct supervisor *supervisor, st
 {
 	static const char *const words[] = { "halt", "power off", "reboot" };
 	static const int commands[] = { RB_HALT_SYSTEM, RB_POWER_OFF, RB_AUTOBOOT };
+	char argument[64];
+	bool argued;
 
 	klog(KLOG_NOTICE, "shutting down: %s", words[ending]);
+	/* The signal that asks for a restart carries no argument for the firmware: it lies here, in one line. */
+	argued = ending == ENDING_REBOOT && read_file(ARGUMENT, argument, sizeof(argument)) > 0;
 	watchdog_feed(watchdog);
 	if (supervisor->setup > 0)
 		kill(supervisor->setup, SIGTERM);
@@ -74,6 +82,10 @@ void shutdown_system(enum ending ending, const struct supervisor *supervisor, st
 	/* A reboot leaves the watchdog running: should the machine hang on its way down, it is reset all the same. */
 	if (ending != ENDING_REBOOT)
 		watchdog_release(watchdog);
+	if (argued) {
+		argument[strcspn(argument, "\n")] = '\0';
+		syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_RESTART2, argument);
+	}
 	reboot(commands[ending]);
 	klog(KLOG_ERROR, "the kernel refused to %s", words[ending]);
 	for (;;)

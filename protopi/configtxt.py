@@ -24,6 +24,8 @@ MODEL_SECTIONS = {
     "cm4": frozenset({"pi4", "cm4", "board-type=0x14"}),
     "cm4s": frozenset({"pi4", "cm4s", "board-type=0x15"}),
 }
+#: The firmware reads an included file's name with "%64s": up to the first blank, 64 characters of it.
+MAX_INCLUDE_NAME, MAX_INCLUDE_DEPTH = 64, 8
 _MODELS = re.compile(r"(pi(0|0w|02|1|2|3|3\+|4|400|5|500)|cm(0|1|3|3\+|4|4s|5)|board-type=0x[0-9a-fA-F]+)$")
 _DIRECTIVES = ("include", "initramfs")
 
@@ -62,6 +64,10 @@ class _Filters:
         elif re.match(r"(EDID=.+|gpio\d+=[01]|0x[0-9a-fA-F]+)$", name):
             # No monitor, no pulled pins and no serial number: the filter fails, as it does on a bare board.
             self.state[re.split(r"[=\dx]", name)[0] or "serial"] = False
+        elif re.match(r"(boot_)?partition=|boot_(count|arg1)\b|bootvar0\b", name):
+            # Newer firmware compares boot variables (raspberrypi/documentation#4100, #4106); [partition=N] is for the
+            # EEPROM's own file on a Pi 4 (#4037). In the firmware that we ship there is no such word.
+            raise UserError(f"the shipped firmware does not know [{name}]: it came in 2025", where=where)
         else:
             raise UserError(f"the firmware knows no section [{name}]", where=where)
 
@@ -109,9 +115,12 @@ def _walk(
         if word == "include" and "=" not in word:
             if include is None:
                 raise UserError("include is not known here", where=where)
-            if depth >= 8:
+            other = rest.strip()
+            if not other or " " in other or len(other) > MAX_INCLUDE_NAME:
+                raise UserError(f"include takes one name of at most {MAX_INCLUDE_NAME} characters", where=where)
+            if depth >= MAX_INCLUDE_DEPTH:
                 raise UserError("files that include each other", where=where)
-            yield from _walk(include(rest.strip()), rest.strip(), filters, include, depth + 1)
+            yield from _walk(include(other), other, filters, include, depth + 1)
         elif word == "initramfs":
             yield Setting("initramfs", rest.strip(), where)
         else:

@@ -26,6 +26,7 @@ from recipes import (
     rootfs_services,
     rootfs_templates,
 )
+from recipes.firmware_module import FirmwareModule
 from recipes.init import Init
 from recipes.kernel import Kernel
 from recipes.mcp_module import McpModule
@@ -61,7 +62,7 @@ class Rootfs(Recipe):
         user = {str(path): f"deb-{n}" for n, path in enumerate(image.debs)}
         user |= {str(file.source): f"file-{n}" for n, file in enumerate(image.files.values())}
         return Inputs(
-            needs=(Kernel(image), McpModule(image), Init(image)),
+            needs=(Kernel(image), McpModule(image), FirmwareModule(image), Init(image)),
             debs={image.name: ("*",), "sources": tuple(rootfs_firmware.FIRMWARE)},
             files=("image/rootfs",),
             user_files=user,
@@ -196,13 +197,15 @@ def remove_unused_libraries(tree: Tree, keep: set[str]) -> list[str]:
 
 def add_kernel(ctx: Context, tree: Tree) -> str:
     """Add modules, PID 1 and what was compiled with it; returns the kernel's release."""
-    module = ctx.input("mcp_module") / "mcp.ko"
-    release = rootfs_firmware.copy_modules(tree, ctx.input("kernel") / "modules", {"mcp.ko": module})
-    # PID 1 need not know the release.
-    tree.link("usr/lib/protopi/mcp.ko", f"../modules/{release}/extra/mcp.ko")
-    if ctx.params["test"]:
-        for path in sorted((ctx.input("mcp_module") / "selftests").iterdir()):
-            tree.write(f"usr/lib/protopi/selftests/{path.name}", path.read_bytes(), 0o755)
+    made = {"mcp.ko": ctx.input("mcp_module"), "protopi_firmware.ko": ctx.input("firmware_module")}
+    modules = {name: folder / name for name, folder in made.items()}
+    release = rootfs_firmware.copy_modules(tree, ctx.input("kernel") / "modules", modules)
+    for name, folder in made.items():
+        # PID 1 need not know the release.
+        tree.link(f"usr/lib/protopi/{name}", f"../modules/{release}/extra/{name}")
+        if ctx.params["test"]:
+            for path in sorted((folder / "selftests").iterdir()):
+                tree.write(f"usr/lib/protopi/selftests/{path.name}", path.read_bytes(), 0o755)
     for path in sorted(ctx.input("init").iterdir()):
         place = "usr/sbin/init" if path.name == "init" else f"usr/lib/protopi/{path.name}"
         tree.write(place, path.read_bytes(), 0o755)

@@ -49,27 +49,50 @@ def _long(name: str, short: bytes) -> bytes:
     return b"".join(rows)
 
 
+def _dot(name: str, cluster: int) -> bytes:
+    return name.ljust(11).encode() + struct.pack("<B14xHI", 0x10, cluster, 0)
+
+
 def fat16(files: Mapping[str, bytes], size: int = 3 << 20) -> bytes:
-    """A FAT16 of `size` bytes with 512-byte clusters and these files in its root; a folder is not possible."""
+    """A FAT16 of `size` bytes with 512-byte clusters and these files; "folder/name" puts one into a folder."""
     sectors = size // 512
     per_fat = -(-sectors * 2 // 512)
     boot = bytearray(512)
     struct.pack_into("<3s8sHBHBHHBH", boot, 0, b"\xeb\x3c\x90", b"protopi ", 512, 1, 1, 2, 512, 0, 0xF8, per_fat)
-    struct.pack_into("<II", boot, 28, 0, sectors)
+    struct.pack_into("<HHII", boot, 24, 32, 64, 0, sectors)  # mtools wants a geometry
     boot[43:54] = b"TEST       "
     boot[510:] = b"\x55\xaa"
     table = bytearray(per_fat * 512)
     struct.pack_into("<HH", table, 0, 0xFFF8, 0xFFFF)
-    folder, data, cluster = b"", b"", 2
-    for index, (name, content) in enumerate(files.items()):
-        short = _short(name, index)
-        count = -(-len(content) // 512)
-        folder += _long(name, short) + short + struct.pack("<B14xHI", 0x20, cluster if count else 0, len(content))
+    data = bytearray()
+
+    def store(content: bytes) -> int:
+        """Put content into the next clusters; the first of them (0: there is nothing to put)."""
+        first, count = 2 + len(data) // 512, -(-len(content) // 512)
         for step in range(count):
-            struct.pack_into("<H", table, 2 * (cluster + step), cluster + step + 1 if step + 1 < count else 0xFFFF)
-        data += content.ljust(count * 512, b"\0")
-        cluster += count
-    image = bytes(boot) + bytes(table) * 2 + folder.ljust(512 * 32, b"\0") + data
+            struct.pack_into("<H", table, 2 * (first + step), first + step + 1 if step + 1 < count else 0xFFFF)
+        data.extend(content.ljust(count * 512, b"\0"))
+        return first if count else 0
+
+    def rows(members: Mapping[str, bytes]) -> bytes:
+        text = b""
+        for index, (name, content) in enumerate(members.items()):
+            short = _short(name, index)
+            text += _long(name, short) + short + struct.pack("<B14xHI", 0x20, store(content), len(content))
+        return text
+
+    folders: dict[str, dict[str, bytes]] = {}
+    for path, content in files.items():
+        folder, _, name = path.rpartition("/")
+        folders.setdefault(folder, {})[name] = content
+    root = rows(folders.pop("", {}))
+    for index, (folder, members) in enumerate(folders.items()):
+        inside = rows(members)
+        at = 2 + len(data) // 512
+        short = _short(folder, 500 + index)
+        root += _long(folder, short) + short + struct.pack("<B14xHI", 0x10, at, 0)
+        store(_dot(".", at) + _dot("..", 0) + inside)
+    image = bytes(boot) + bytes(table) * 2 + root.ljust(512 * 32, b"\0") + bytes(data)
     return image.ljust(size, b"\0")
 
 

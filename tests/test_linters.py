@@ -55,8 +55,9 @@ def test_every_source_file_names_its_licence() -> None:
 
 
 def test_kernel_code_is_gpl() -> None:
+    folders = {PROJECT.root / "mcp" / "kernel", PROJECT.root / "drivers"}
     for path in tracked():
-        if path.suffix in {".c", ".h"} and PROJECT.root / "mcp" / "kernel" in path.parents:
+        if path.suffix in {".c", ".h"} and folders & set(path.parents):
             assert "SPDX-License-Identifier: GPL-2.0" in path.read_text()[:80], path
 
 

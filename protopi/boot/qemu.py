@@ -56,6 +56,8 @@ class Options:
     extra     more QEMU arguments
     reboot    True: a reset boots again; else QEMU ends there
     realtime  True: virtual time follows the host's (for people and for SSH); not exact
+    state     what the firmware finds: it was off, or what an earlier boot has left to it
+    hold      True: at a reset QEMU stops and waits to be asked about it (protopi.boot.reset)
     """
 
     plugin: Path | None = None
@@ -65,6 +67,8 @@ class Options:
     extra: tuple[str, ...] = ()
     reboot: bool = False
     realtime: bool = False
+    state: firmware.FirmwareState = field(default_factory=firmware.FirmwareState)
+    hold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +121,26 @@ def enlarge(image: Path, target: Path) -> Path:
 
 
 def _tree(boot: firmware.Boot, board: Board, tools: Tools, folder: Path) -> str:
-    """The tree that QEMU gets: the card's, with the overlay that only QEMU needs."""
+    """The tree that QEMU gets: the card's, its overlays, the overlay that only QEMU needs, what the firmware adds."""
     (folder / "card.dtb").write_bytes(boot.dtb)
     assert board.qemu_overlay is not None
     shutil.copyfile(board.qemu_overlay, folder / "qemu.dtso")
+    (folder / "chosen.dtso").write_text(firmware.chosen(boot))
     bind = [Bind(folder, _RUN, writable=True)]
-    run(tools, ["dtc", "-q", "-@", "-O", "dtb", "-o", f"{_RUN}/qemu.dtbo", f"{_RUN}/qemu.dtso"], bind)
-    run(tools, ["fdtoverlay", "-i", f"{_RUN}/card.dtb", "-o", f"{_RUN}/qemu.dtb", f"{_RUN}/qemu.dtbo"], bind)
+    for name in ("qemu", "chosen"):
+        run(tools, ["dtc", "-q", "-@", "-O", "dtb", "-o", f"{_RUN}/{name}.dtbo", f"{_RUN}/{name}.dtso"], bind)
+    tree = f"{_RUN}/card.dtb"
+    for number, (name, content) in enumerate(boot.overlays):
+        (folder / f"card-{number}.dtbo").write_bytes(content)
+        merged = f"{_RUN}/card-{number}.dtb"
+        try:
+            run(tools, ["fdtoverlay", "-i", tree, "-o", merged, f"{_RUN}/card-{number}.dtbo"], bind)
+        except InfraError as error:
+            # "... a failed overlay merge, then the loader will fall back to a non-DT boot" [overlays: debugging]
+            raise firmware.FirmwareRefusal(f"the overlay {name} does not fit the tree: {error} [overlays]") from error
+        tree = merged
+    overlays = [f"{_RUN}/qemu.dtbo", f"{_RUN}/chosen.dtbo"]
+    run(tools, ["fdtoverlay", "-i", tree, "-o", f"{_RUN}/qemu.dtb", *overlays], bind)
     return f"{_RUN}/qemu.dtb"
 
 
@@ -137,7 +154,7 @@ def command(
     size = image.stat().st_size
     if board.sd_trace and size != power_of_two(size):
         raise InfraError(f"{image.name}: QEMU's SD card wants a power of two, not {size} bytes")
-    boot = firmware.boot(image, model=board.model)
+    boot = firmware.boot(image, model=board.model, state=options.state)
     (folder / "kernel").write_bytes(boot.kernel)
     # Writes under -snapshot go to a file below TMPDIR; the tools tree itself is read-only.
     words = ["env", f"TMPDIR={_RUN}", "qemu-system-aarch64", *board.machine, "-kernel", f"{_RUN}/kernel"]
@@ -157,7 +174,10 @@ def command(
     words += ["-display", "none", *serial]
     words += ["-qmp", f"unix:{_RUN}/qmp.sock,server=on,wait=off"]
     words += [] if options.realtime else [*EQUAL, *(LEAP if board.exact else WAIT)]
-    words += [] if options.reboot else ["-no-reboot"]
+    if options.hold:
+        words += ["-action", "reboot=shutdown,shutdown=pause"]
+    elif not options.reboot:
+        words += ["-no-reboot"]
     words += [] if options.keep else ["-snapshot"]
     binds = [Bind(folder, _RUN, writable=True), Bind(image.resolve().parent, "/host/image", writable=options.keep)]
     logged = []
@@ -167,6 +187,8 @@ def command(
         logged.append("plugin")
     if board.sd_trace and not options.realtime:
         logged += [f"trace:{_READ}", f"trace:{_COMMAND}"]
+    if options.hold:
+        logged.append("trace:bcm2835_mbox_property")
     if logged:
         words += ["-d", ",".join(logged), "-D", f"{_RUN}/qemu.log"]
     return tools.argv([*words, *options.extra], binds, network=bool(options.forward))
