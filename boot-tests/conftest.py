@@ -19,7 +19,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import boards
 from protopi import api
+from protopi.boardfile import BoardFile, Ssh
+from protopi.boot.qemu import Machine
 from protopi.boot.tools import Tools, TreeTools
+from protopi.ssh import PinnedKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,13 +68,20 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture(scope="session")
 def connect(ssh_key: paramiko.PKey) -> Callable[..., paramiko.SSHClient]:
-    """`connect(port, seconds)`: an SSH session to the machine behind a forwarded port, whose server may still start."""
+    """`connect(machine, port, seconds)`: an SSH session through a forwarded port, to a server that may still start.
 
-    def attempt(port: int, seconds: float = 60) -> paramiko.SSHClient:
+    The host key is the one that the machine names on its console: no other is believed, in tests either.
+    """
+
+    def attempt(machine: Machine, port: int, seconds: float = 60) -> paramiko.SSHClient:
         end = time.monotonic() + seconds
+        while not (pin := machine.console.get("hostkey", seconds=60).decode().strip()):
+            assert time.monotonic() < end, "no SSH host key was made"
+            time.sleep(0.5)
+        board = BoardFile(ssh=Ssh("127.0.0.1", port, host_key=pin), name="qemu")
         while True:
             client = paramiko.SSHClient()
-            client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+            client.set_missing_host_key_policy(PinnedKey(board, pin))
             try:
                 client.connect(
                     "127.0.0.1", port, "root", pkey=ssh_key, allow_agent=False, look_for_keys=False, timeout=10,
@@ -88,10 +98,16 @@ def connect(ssh_key: paramiko.PKey) -> Callable[..., paramiko.SSHClient]:
 
 
 @pytest.fixture(scope="session")
-def ssh_key() -> paramiko.PKey:
+def ssh_key_text() -> str:
     """The key that virt-test lets in. It is made from a known text, so it is no secret and opens test images only."""
     secret = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"protopi boot tests").digest())
     text = secret.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
     )
-    return paramiko.Ed25519Key.from_private_key(io.StringIO(text.decode()))
+    return text.decode()
+
+
+@pytest.fixture(scope="session")
+def ssh_key(ssh_key_text: str) -> paramiko.PKey:
+    """The same, for paramiko."""
+    return paramiko.Ed25519Key.from_private_key(io.StringIO(ssh_key_text))

@@ -49,6 +49,7 @@ PROBED = {
     "platform/i2c-mux-pinctrl": {"i2c-mux0"},
     "platform/pinctrl-bcm2835": {"fe200000.gpio"},
     "platform/ramoops": {"b000000.ramoops"},
+    "platform/protopi-firmware": {"fe003000.timer"},
     "platform/raspberrypi-clk": {"soc:firmware:clocks"},
     "platform/raspberrypi-cpufreq": {"raspberrypi-cpufreq"},
     "platform/raspberrypi-firmware": {"soc:firmware"},
@@ -64,7 +65,6 @@ PROBED = {
 #: Platform devices that no driver binds, though they are in the tree that QEMU boots -> why.
 UNBOUND = {
     "fd5d2000.avs-monitor": "registers that the thermal driver below it reads; QEMU removes that one",
-    "fe003000.timer": "read by PID 1 (docs/hardware.md)",
     "fe100000.syscon": "QEMU's overlay: a register block for two drivers that find it themselves",
     "ff800000.interrupt-controller": "bound by the interrupt core before there are devices",
     "leds": "waits for the firmware's expander, which QEMU does not have",
@@ -138,7 +138,7 @@ def pi(
     options = Options(realtime=True, forward=((port, 22),))
     with Machine(card, image.board, image.tools, options) as machine:
         assert machine.console.wait_marker(BOOT) is not None, machine.console.tail()
-        with contextlib.closing(connect(port, 90)) as client:
+        with contextlib.closing(connect(machine, port, 90)) as client:
             board = Board(machine, image, client)
             end = time.monotonic() + 60
             while not set(PROBED) <= board.devices().keys() and time.monotonic() < end:
@@ -170,9 +170,7 @@ def test_what_qemu_emulates_probes(pi: Board) -> None:
 
 def test_nothing_complains(pi: Board) -> None:
     assert pi.errors() == []
-    services = judge.parse_services(settled_services(pi.machine.console))
-    # Provisioning has restarted these two.
-    assert not judge.service_faults([service for service in services if service.name not in ("ssh", "wifi")])
+    assert not judge.service_faults(judge.parse_services(settled_services(pi.machine.console)))
 
 
 def test_spi_has_its_dma(pi: Board) -> None:

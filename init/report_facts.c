@@ -224,3 +224,25 @@ void report_disk(struct report *report)
 			      (unsigned long long)data.f_blocks * data.f_frsize,
 			      (unsigned long long)data.f_bavail * data.f_frsize);
 }
+
+void report_hostkey(struct report *report)
+{
+	/* /usr/lib/protopi/ssh: provisioned, made on /data, or in memory where there is none. */
+	static const char *const places[] = { "/data/provision/host_key",
+					      "/data/ssh/dropbear_ed25519_host_key",
+					      "/run/ssh/host/dropbear_ed25519_host_key" };
+	static const char word[] = "Fingerprint: ";
+	char text[2048], *found;
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		char *const arguments[] = { "/usr/bin/dropbearkey", "-y", "-f", (char *)places[i], NULL };
+
+		if (access(places[i], F_OK) < 0)
+			continue;
+		if (output_of(arguments, text, sizeof(text)) && (found = strstr(text, word))) {
+			found += strlen(word);
+			report_format(report, "%.*s\n", (int)strcspn(found, "\n"), found);
+		}
+		return;
+	}
+}

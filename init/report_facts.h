@@ -38,4 +38,10 @@ void report_boot(struct report *report);
  */
 void report_disk(struct report *report);
 
+/*
+ * The fingerprint of the SSH host key, "SHA256:..." as OpenSSH writes it; nothing where there is no key (yet). It is no
+ * secret, and whoever reads it off this line knows that it is this board's.
+ */
+void report_hostkey(struct report *report);
+
 #endif

@@ -24,8 +24,8 @@ from protopi.ui import Ui
 
 
 def verbs() -> list[str]:
-    """The names of all verbs."""
-    return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+    """The names of all verbs. A module with an underscore in its name is an action of a verb (board_run)."""
+    return sorted(module.name for module in pkgutil.iter_modules(commands.__path__) if "_" not in module.name)
 
 
 def load(verb: str) -> ModuleType:

@@ -350,10 +350,13 @@ def _scalar(node: Node, hint: Any, key: str, problems: list[Problem]) -> Any:
         except (OSError, RuntimeError, ValueError) as error:
             what = error.strerror if isinstance(error, OSError) else error
             _refuse(problems, f"the path `{_shown(value)}` cannot be used: {what}", node, key)
+    if hint is float and type(value) is int:
+        return float(value)
     if type(value) is not hint:
-        wanted = {str: "a text", int: "a whole number", bool: "true or false"}[hint]
-        quote = f'write it in quotes: "{value}"' if hint is str and value is not None else ""
-        found = node.kind if isinstance(value, (dict, list)) or value is None else f"{node.kind} (`{value}`)"
+        wanted = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[hint]
+        plain = value is not None and not isinstance(value, (dict, list))
+        quote = f'write it in quotes: "{value}"' if hint is str and plain else ""
+        found = f"{node.kind} (`{value}`)" if plain else node.kind
         _refuse(problems, f"expected {wanted}, found {found}", node, key, quote)
     return value
 

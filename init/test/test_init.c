@@ -53,39 +53,79 @@ static void test_base64(void)
 	}
 }
 
+/* A request with its checksum, which covers what follows "@get ". */
+static const char *sealed(const char *text)
+{
+	static char line[256];
+
+	snprintf(line, sizeof(line), "%s %08x", text, crc32(text + 5, strlen(text) - 5));
+	return line;
+}
+
 static void test_request(void)
 {
 	static const char *const bad[] = {
-		"",		       "get 1 n kmsg",		 "@get",	     "@get 1 n",
-		"@get x n kmsg",       "@get 1 n! kmsg",	 "@get 1 n kmsg more", "@get 1 n km;sg",
-		"@get -1 n kmsg",      "@get 1234567890123456 n kmsg", "@gets 1 n kmsg", "@part 1 n 0 1 - 00000000",
+		"@get 1 n kmsg",	       "@get x n kmsg 0 0 512",	   "@get 1 n! kmsg 0 0 512",
+		"@get 1 n kmsg 0 0 512 more",  "@get 1 n km;sg 0 0 512",	   "@get -1 n kmsg 0 0 512",
+		"@get 1234567890123456 n kmsg 0 0 512", "@gets 1 n kmsg 0 0 512", "@part 1 n kmsg 0 1 512",
+		"@get 1 n kmsg 0 0 0",	       "@get 1 n kmsg 0 0 513",	   "@get 1 n kmsg -1 0 512",
+		"@get 1 n kmsg 0 0 5x",	       "@get 1 n kmsg 1234567890 0 1",
 	};
-	struct request request;
+	static const char good[] = "@get 7 A9z kmsg 24 1024 512";
+	struct request request, other;
+	char line[256];
+	bool passed = false;
 
-	check(request_parse(&request, "@get 7 A9z kmsg") && strcmp(request.seq, "7") == 0 &&
-		      strcmp(request.nonce, "A9z") == 0 && strcmp(request.what, "kmsg") == 0,
+	check(request_parse(&request, sealed(good)) && strcmp(request.seq, "7") == 0 &&
+		      strcmp(request.nonce, "A9z") == 0 && strcmp(request.what, "kmsg") == 0 &&
+		      request.offset == 24 && request.length == 1024 && request.part == 512,
 	      "a request is taken apart");
+	check(request_parse(&other, sealed("@get 7 A9z kmsg 0 0 16")) && request_same(&request, &other) &&
+		      request_parse(&other, sealed("@get 7 A9y kmsg 0 0 16")) && !request_same(&request, &other) &&
+		      request_parse(&other, sealed("@get 7 A9z boot 0 0 16")) && !request_same(&request, &other),
+	      "the same reading has the same number, nonce and question");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-		check(!request_parse(&request, bad[i]), bad[i]);
+		check(!request_parse(&request, sealed(bad[i])), bad[i]);
+	check(!request_parse(&request, "") && !request_parse(&request, good) && !request_parse(&request, "@get 00000000"),
+	      "a request without its checksum is none");
+	for (size_t i = 0; i < strlen(sealed(good)); i++)
+		for (int bit = 0; bit < 8; bit++) {
+			snprintf(line, sizeof(line), "%s", sealed(good));
+			line[i] = (char)(line[i] ^ 1 << bit);
+			passed = passed || request_parse(&request, line);
+		}
+	check(!passed, "no request with a changed bit passes");
+	for (size_t i = 0; i < strlen(sealed(good)); i++) {
+		snprintf(line, sizeof(line), "%.*s%s", (int)i, sealed(good), sealed(good) + i + 1);
+		passed = passed || request_parse(&request, line);
+	}
+	check(!passed, "no request with a lost character passes");
 }
 
 static void test_parts(void)
 {
-	struct request request = { .seq = "7", .nonce = "abc", .what = "boot" };
-	char line[REPORT_LINE], data[1100], expected[64];
+	struct request request = { .seq = "7", .nonce = "abc", .what = "boot", .part = 512 };
+	char line[REPORT_LINE], data[1100], expected[64], report[3 + REPORT_SEAL] = "foo";
 
-	check(part_count(0) == 1 && part_count(1) == 1 && part_count(512) == 1 && part_count(513) == 2,
-	      "parts are counted");
-	snprintf(expected, sizeof(expected), "@part 7 abc 0 1 Zm9v %08x\n", crc32("7 abc 0 1 Zm9v", 14));
-	check(part_line(line, &request, 0, "foo", 3) == strlen(expected) && strcmp(line, expected) == 0, "a part");
-	snprintf(expected, sizeof(expected), "@part 7 abc 0 1 - %08x\n", crc32("7 abc 0 1 -", 11));
-	check(part_line(line, &request, 0, "", 0) == strlen(expected) && strcmp(line, expected) == 0, "an empty part");
+	report_seal(report, 3);
+	check(memcmp(report, "foo8c736521", sizeof(report)) == 0, "a report is sealed");
+	check(request_end(&request, 3) == 3 && request_end(&(struct request){ .offset = 2, .length = 5 }, 9) == 7 &&
+		      request_end(&(struct request){ .offset = 2, .length = 5 }, 6) == 6 &&
+		      request_end(&(struct request){ .offset = 7 }, 6) == 7 &&
+		      request_end(&(struct request){ .offset = 6, .length = 1 }, 6) == 6,
+	      "what is wanted ends with the report");
+	snprintf(expected, sizeof(expected), "@part 7 abc 0 3 Zm9v %08x\n", crc32("7 abc 0 3 Zm9v", 14));
+	check(part_line(line, &request, 0, 3, "foo", 3) == strlen(expected) && strcmp(line, expected) == 0, "a part");
+	snprintf(expected, sizeof(expected), "@part 7 abc 1 3 b28= %08x\n", crc32("7 abc 1 3 b28=", 14));
+	check(part_line(line, &request, 1, 3, "foo", 3) == strlen(expected) && strcmp(line, expected) == 0,
+	      "a part from the middle");
 	memset(data, 'x', sizeof(data));
-	check(part_line(line, &request, 2, data, sizeof(data)) < REPORT_LINE && strstr(line, "@part 7 abc 2 3 "),
+	check(part_line(line, &request, 1024, 1100, data, sizeof(data)) < 200 && strstr(line, "@part 7 abc 1024 1100 "),
 	      "a last, short part");
 	memset(request.nonce, 'n', sizeof(request.nonce) - 1);
 	memset(request.seq, '9', sizeof(request.seq) - 1);
-	check(part_line(line, &request, 0, data, sizeof(data)) == strlen(line) && line[strlen(line) - 1] == '\n',
+	check(part_line(line, &request, 0, sizeof(data), data, 4u << 20) == strlen(line) &&
+		      line[strlen(line) - 1] == '\n',
 	      "the longest part fits");
 	snprintf(expected, sizeof(expected), "@err 1 n what %08x\n", crc32("1 n what", 8));
 	error_line(line, &(struct request){ .seq = "1", .nonce = "n" }, "what");
@@ -286,11 +326,16 @@ static int print_boot(void)
 
 static int print_parts(const char *text)
 {
-	struct request request = { .seq = "1", .nonce = "n0nce" };
-	char line[REPORT_LINE];
+	struct request request = { .seq = "1", .nonce = "n0nce", .part = REPORT_PART };
+	size_t size = strlen(text), total = size + REPORT_SEAL;
+	char line[REPORT_LINE], report[4096];
 
-	for (size_t i = 0; i < part_count(strlen(text)); i++)
-		fwrite(line, 1, part_line(line, &request, i, text, strlen(text)), stdout);
+	if (total > sizeof(report))
+		return 1;
+	memcpy(report, text, size);
+	report_seal(report, size);
+	for (size_t at = 0; at < total; at += request.part)
+		fwrite(line, 1, part_line(line, &request, at, total, report, total), stdout);
 	return 0;
 }
 

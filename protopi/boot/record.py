@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from protopi.boot.tools import Tools
 
 #: Host seconds for a boot to ready (it takes 2 to 5), and for an answer of the report service.
-BOOT_SECONDS, ANSWER_SECONDS = 120.0, 20.0
+BOOT_SECONDS, ANSWER_SECONDS = 120.0, 80.0
 #: Host seconds until the services must have settled, and between two looks. Virtual time runs faster than the host's.
 SETTLE_SECONDS, SETTLE_PAUSE = 30.0, 0.7
 
