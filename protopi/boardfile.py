@@ -78,7 +78,8 @@ class Ssh:
 class Card:
     """The board's cards: serials as `flash --list` shows them (of the card, or of its reader), and what they are.
 
-    A registered serial is flashed without a question, and may be larger than 256 GB.
+    A registered serial is flashed without a question where there is no terminal, and may be of an eMMC or of a card of
+    more than 256 GB.
     """
 
     serials: tuple[Annotated[str, Check(bc.check_serial)], ...] = ()
