@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from protopi.boot.board import Board
     from protopi.boot.tools import Tools
 
+#: What services say on the console at a moment of their own (image/rootfs/usr/lib/protopi/ssh).
+_ANNOUNCED = re.compile(r"^@hostkey .*\n?", re.MULTILINE)
 _PROMPT = re.compile(rb"[#$] (?:\x1b\[6n)?$")
 
 
@@ -63,4 +65,4 @@ def ask(child: Any, command: str, seconds: float = 30) -> str:
     child.expect(rb"<<\r+\n(.*?)>>\r+\n", timeout=seconds)
     found = child.match.group(1)
     assert isinstance(found, bytes)
-    return found.decode(errors="replace").replace("\r", "").strip()
+    return _ANNOUNCED.sub("", found.decode(errors="replace").replace("\r", "")).strip()
