@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Shows a gate's result: a table for people, JUnit for CI. Every number is printed with its origin."""
+"""Shows a gate's result: a table for people, JUnit and Markdown for CI. Every number is printed with its origin."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 from rich.table import Table
 from rich.text import Text
 
+from protopi import markdown
 from protopi.boot.figures import PHASES, Figures
 from protopi.boot.gate import GateResult
 
@@ -52,6 +53,23 @@ def to_junit(result: GateResult) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
 
 
+def to_markdown(result: GateResult) -> str:
+    """The result as Markdown, for a CI's job summary: the verdict first, and why."""
+    lines = [f"## {result.verdict.upper()}: {markdown.text(f'{result.image} on {result.target}')}"]
+    lines += markdown.points(result.reasons)
+    if result.tail and not result.passed:
+        lines += ["", "Last lines of the console:", "", *markdown.verbatim(result.tail)]
+    if result.boots:
+        rows = markdown.table(_PHASE_HEADINGS, _phase_rows(result), words=("phase",))
+        lines += ["", f"**{markdown.text(_phase_title(result))}**", "", *rows]
+    if model := _model_rows(result):
+        rows = markdown.table(_MODEL_HEADINGS, model, words=("term", "basis"))
+        lines += ["", f"**{markdown.text(_MODEL_TITLE)}**", "", *rows]
+    lines += markdown.points([*_other_boots(result), *result.notes])
+    lines += ["", *(f"> {markdown.text(line)}" for line in FIRMWARE.splitlines())]
+    return "\n".join(lines) + "\n"
+
+
 def _printable(text: str) -> str:
     """XML 1.0 cannot hold control characters."""
     return "".join(c if c >= " " or c in "\n\t" else "?" for c in text)
@@ -69,42 +87,62 @@ def _change(now: float, base: float | None) -> str:
     return "no baseline" if not base else f"{now / base - 1:+.2%}"
 
 
-def _phase_table(result: GateResult) -> Table:
+_PHASE_HEADINGS = ("phase", "virtual ms", "instructions", "idle ms", "share", "change")
+_MODEL_TITLE = "modelled on a Pi 4, kernel entry -> ready (a model, calibrated by no board)"
+_MODEL_HEADINGS = ("term", "ms", "basis")
+
+
+def _phase_title(result: GateResult) -> str:
+    return f"{result.image} on {result.target}: {len(result.boots)} boots, QEMU's virtual time (no Pi 4's)"
+
+
+def _phase_rows(result: GateResult) -> list[tuple[str, ...]]:
+    """One row a phase, as `_PHASE_HEADINGS`; the last one is the whole."""
     boot = result.boots[0]
     counted = boot.instructions is not None and boot.idle_ns is not None
-    table = Table(
-        title=f"{result.image} on {result.target}: {len(result.boots)} boots, QEMU's virtual time (no Pi 4's)"
-    )
-    for heading in ("phase", "virtual ms", "instructions", "idle ms", "share", "change"):
-        table.add_column(heading, justify="left" if heading == "phase" else "right")
     whole = boot.virtual_ns["reset_to_ready"]
-    for phase in PHASES:
-        now = boot.virtual_ns[phase]
-        table.add_row(
+    return [
+        (
             _TITLES[phase],
-            f"{now / 1e6:,.3f}",
+            f"{boot.virtual_ns[phase] / 1e6:,.3f}",
             f"{boot.instructions[phase]:,}" if boot.instructions else "not counted",
             f"{boot.idle_ns[phase] / 1e6:,.3f}" if counted and boot.idle_ns else "-",
-            f"{now / whole:.1%}",
-            _change(now, result.budget.baseline.get(f"{phase}_ns")),
-            style="bold" if phase == "reset_to_ready" else "",
+            f"{boot.virtual_ns[phase] / whole:.1%}",
+            _change(boot.virtual_ns[phase], result.budget.baseline.get(f"{phase}_ns")),
         )
+        for phase in PHASES
+    ]
+
+
+def _phase_table(result: GateResult) -> Table:
+    table = Table(title=_phase_title(result))
+    for heading in _PHASE_HEADINGS:
+        table.add_column(heading, justify="left" if heading == "phase" else "right")
+    for row in _phase_rows(result):
+        table.add_row(*row, style="bold" if row[0] == _TITLES["reset_to_ready"] else "")
     return table
 
 
-def _model_table(result: GateResult) -> Table | None:
+def _model_rows(result: GateResult) -> list[tuple[str, ...]]:
+    """One row a term, as `_MODEL_HEADINGS`; the last one is the sum. Empty where nothing was modelled."""
     if result.modelled is None:
-        return None
-    table = Table(title="modelled on a Pi 4, kernel entry -> ready (a model, calibrated by no board)")
-    table.add_column("term")
-    table.add_column("ms", justify="right")
-    table.add_column("basis")
-    for term in result.modelled.terms:
-        table.add_row(term.name, f"{term.seconds * 1e3:,.1f}", term.basis)
+        return []
     limit = result.budget.limits.get("modelled_seconds")
-    table.add_row(
-        "sum", f"{result.modelled.seconds * 1e3:,.1f}", f"at most {limit:g} s" if limit else "no limit", style="bold"
-    )
+    return [
+        *((term.name, f"{term.seconds * 1e3:,.1f}", term.basis) for term in result.modelled.terms),
+        ("sum", f"{result.modelled.seconds * 1e3:,.1f}", f"at most {limit:g} s" if limit else "no limit"),
+    ]
+
+
+def _model_table(result: GateResult) -> Table | None:
+    rows = _model_rows(result)
+    if not rows:
+        return None
+    table = Table(title=_MODEL_TITLE)
+    for heading in _MODEL_HEADINGS:
+        table.add_column(heading, justify="right" if heading == "ms" else "left")
+    for row in rows:
+        table.add_row(*row, style="bold" if row is rows[-1] else "")
     return table
 
 

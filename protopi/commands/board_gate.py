@@ -14,7 +14,6 @@ run that was last accepted (--accept), else with the first that passed. Kernel e
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,17 +24,16 @@ from protopi import boardfile
 from protopi.api import Session
 from protopi.boot.tools import TreeTools
 from protopi.boot.verdict import load_board, stdout_console
-from protopi.commands.gate import check_target
+from protopi.commands.gate import check_targets, put
 from protopi.commands.image import positive
 from protopi.errors import GateError, InfraError, UserError
-from protopi.hwgate import history, html, power_curve, report, svg
+from protopi.hwgate import history, html, markdown, power_curve, report, svg
 from protopi.hwgate import run as runs
 from protopi.hwgate.attempt import Patience, Wanted
 from protopi.hwgate.identity import disk_id_of
 from protopi.hwgate.realboard import RealBoard
 from protopi.hwgate.standin import QemuBench
 from protopi.hwgate.verdict import Verdict
-from protopi.store import write_atomic
 
 if TYPE_CHECKING:
     from protopi.hwgate.bench import Bench
@@ -62,6 +60,7 @@ def setup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--accept", metavar="REASON", default="", help="make this run the one to compare with")
     parser.add_argument("--json", metavar="FILE", help="write JSON; - is stdout, and nothing else goes there")
     parser.add_argument("--junit", metavar="FILE", help="write the attempts as JUnit XML")
+    parser.add_argument("--markdown", metavar="FILE", help="write it for a CI's job summary; - is stdout, as above")
     parser.add_argument("--html", metavar="FILE", help="write a report with pictures")
     parser.add_argument("--history", metavar="FOLDER", type=Path, help="where runs are remembered")
     parser.add_argument("--stand-in", metavar="IMAGE", help="boot a built image in QEMU instead of a board")
@@ -80,9 +79,7 @@ def limit(text: str) -> float:
 
 def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
     """Boot, judge, remember, report."""
-    for name in (arguments.json, arguments.junit, arguments.html, arguments.svg):
-        if name and name != "-":
-            check_target(Path(name))
+    check_targets([arguments.junit, arguments.html, arguments.svg], [arguments.json, arguments.markdown])
     if arguments.power_curve:
         return _power_curve(arguments, ui)
     if (arguments.name is None) == (arguments.stand_in is None):
@@ -155,16 +152,13 @@ def _gate(bench: Bench, subject: runs.Subject, patience: Patience, arguments: ar
 
 
 def _write(made: runs.Run, earlier: tuple[float, ...], arguments: argparse.Namespace) -> None:
-    to_stdout = arguments.json == "-"
+    to_stdout = "-" in (arguments.json, arguments.markdown)
     report.print_table(made, Console(stderr=True, highlight=False) if to_stdout else stdout_console())
-    if to_stdout:
-        sys.stdout.write(report.to_json(made))
-    elif arguments.json:
-        write_atomic(Path(arguments.json).absolute(), report.to_json(made).encode())
-    if arguments.junit:
-        write_atomic(Path(arguments.junit).absolute(), report.to_junit(made).encode())
+    put(arguments.json, report.to_json(made))
+    put(arguments.markdown, markdown.to_markdown(made))
+    put(arguments.junit, report.to_junit(made))
     if arguments.html:
-        write_atomic(Path(arguments.html).absolute(), html.render(made, earlier).encode())
+        put(arguments.html, html.render(made, earlier))
 
 
 def _power_curve(arguments: argparse.Namespace, ui: Ui) -> int:
@@ -174,6 +168,5 @@ def _power_curve(arguments: argparse.Namespace, ui: Ui) -> int:
     print("\n".join(power_curve.table(points, arguments.boots)))
     if arguments.svg:
         name = f"{arguments.boots} boots a run, {arguments.pairs} pairs of runs"
-        picture = svg.power_curve(name, points)
-        write_atomic(Path(arguments.svg).absolute(), picture.encode())
+        put(arguments.svg, svg.power_curve(name, points))
     return 0

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from protopi.api import Session
 from protopi.boot import budget
-from protopi.boot.report import print_table, to_json, to_junit
+from protopi.boot.report import print_table, to_json, to_junit, to_markdown
 from protopi.boot.verdict import BOOTS, budget_file, run_gate, stdout_console
 from protopi.commands.image import build_options, positive
 from protopi.errors import GateError, UserError
@@ -37,6 +37,7 @@ def setup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--boots", type=positive, default=BOOTS, metavar="N", help=f"equal boots (default {BOOTS})")
     parser.add_argument("--json", metavar="FILE", help="write JSON; - is stdout, and nothing else goes there")
     parser.add_argument("--junit", metavar="FILE", help="write the result as JUnit XML")
+    parser.add_argument("--markdown", metavar="FILE", help="write it for a CI's job summary; - is stdout, as above")
     parser.add_argument("--svg", metavar="FILE", help="write the table as a picture")
     parser.add_argument("--update-budget", action="store_true", help="store this run as the baseline")
 
@@ -48,29 +49,41 @@ def check_target(path: Path) -> None:
         raise UserError(f"{path} cannot be written", hint="name a file in a folder that exists and is yours")
 
 
-def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
-    """Build if need be, boot, judge, report."""
-    for name in (arguments.json, arguments.junit, arguments.svg):
+def check_targets(files: list[str | None], documents: list[str | None]) -> bool:
+    """Check where reports go. `documents` may go to stdout (-), one of them; returns whether one does."""
+    if "-" in files or documents.count("-") > 1:
+        raise UserError("stdout takes one document, of --json or --markdown", hint="write the other ones to files")
+    for name in (*files, *documents):
         if name and name != "-":
             check_target(Path(name))
+    return "-" in documents
+
+
+def put(target: str | None, text: str) -> None:
+    """Write a document to a file, whole or not at all; - is stdout, None is nowhere."""
+    if target == "-":
+        sys.stdout.write(text)
+    elif target:
+        write_atomic(Path(target).absolute(), text.encode())
+
+
+def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
+    """Build if need be, boot, judge, report."""
+    to_stdout = check_targets([arguments.junit, arguments.svg], [arguments.json, arguments.markdown])
     session = Session(project, ui, jobs=arguments.jobs, offline=arguments.offline)
     built = session.build(session.plan(arguments.image))
     result = run_gate(session, built, ui, boots=arguments.boots)
-    to_stdout = arguments.json == "-"
     print_table(result, Console(stderr=True, highlight=False) if to_stdout else stdout_console())
-    if to_stdout:
-        sys.stdout.write(to_json(result))
-    elif arguments.json:
-        write_atomic(Path(arguments.json).absolute(), to_json(result).encode())
-    if arguments.junit:
-        write_atomic(Path(arguments.junit).absolute(), to_junit(result).encode())
+    put(arguments.json, to_json(result))
+    put(arguments.markdown, to_markdown(result))
+    put(arguments.junit, to_junit(result))
     if arguments.svg:
         picture = Console(file=io.StringIO(), record=True, width=120, highlight=False)
         print_table(result, picture)
         title = f"./build.py gate {arguments.image}"
         # Without the web fonts that rich names: a picture must not make its readers fetch anything.
         svg = re.sub(r"@font-face\s*\{.*?\}", "", picture.export_svg(title=title), flags=re.DOTALL)
-        write_atomic(Path(arguments.svg).absolute(), svg.encode())
+        put(arguments.svg, svg)
     if arguments.update_budget:
         if not result.boots or any("baseline" not in reason for reason in result.reasons):
             raise GateError("the baseline was not moved: the image fails for other reasons (above)")
