@@ -100,7 +100,7 @@ class Tally:
 def ask(console: Console, what: str) -> object:
     """The verdict on one command: a report, "unknown", or the Timeout that means that there is none."""
     try:
-        return console.get(what, seconds=10)
+        return console.get(what, seconds=30)  # a busy host is no bad line
     except ValueError as error:
         return "unknown" if "no report" in str(error) else f"ValueError: {error}"
     except Timeout as error:
