@@ -55,7 +55,7 @@ ssh:
   host: {host}
 
 # The cards of this board, by serial as `./build.py flash --list` shows it. A serial that stands here is flashed
-# without a question: be sure that it is the card's (or its reader's), and no other disk's.
+# without a question where there is no terminal: be sure that it is of the card (or its reader), and of no other disk.
 # card:
 #   serials: ["0x1a2b3c4d"]
 #   model: SanDisk Extreme 32 GB A1
