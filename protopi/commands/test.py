@@ -2,12 +2,14 @@
 """Run the test suite, from a fresh state if need be: this is what CI runs.
 
 `unit` tests the engine (seconds); `boot` builds the images, boots them in QEMU and tests them; `module` is the part of
-it that is about the kernel module. --full adds the long campaigns. Arguments after `--` go to pytest.
+it that is about the kernel module. --full adds the long campaigns. As many tests run at once as there are CPUs.
+Arguments after `--` go to pytest.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 
@@ -42,6 +44,9 @@ def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
         roots = [planned.steps[0]] if arguments.suite == "unit" else list(planned.roots)
         builder.build(planned.steps, roots, planned.image.name)
     marks = [] if arguments.full else ["-m", "not full"]
-    command = [sys.executable, "-m", "pytest", *marks, *_SUITES[arguments.suite], *arguments.pytest]
+    # A boot keeps one CPU busy. Tests of one file share what they set up, so they stay together.
+    workers = len(os.sched_getaffinity(0))
+    spread = ["-n", str(workers), "--dist", "loadfile"] if workers > 1 else []
+    command = [sys.executable, "-m", "pytest", *spread, *marks, *_SUITES[arguments.suite], *arguments.pytest]
     status = subprocess.run(command, cwd=project.root, check=False).returncode
     return {0: 0, 1: 4, 2: 130, 5: 4}.get(status, 1)
