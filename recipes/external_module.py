@@ -50,6 +50,15 @@ def check_module(ctx: Context, module: Path, *, btf: bool) -> None:
         raise StepError(f"{module.name} " + ("lacks BTF" if btf else "has BTF"))
 
 
+def build_selftests(ctx: Context, folder: Path, *arguments: str) -> None:
+    """Compile the selftests of `folder`, static, to ctx.out/selftests; `ctx` must have musl's packages."""
+    target = ctx.out / "selftests"
+    target.mkdir()
+    ctx.run(["make", "-C", folder, *musl.unpack(ctx).make_arguments(), *arguments, f"OUT={target}", "all"])
+    for program in sorted(target.iterdir()):
+        musl.check_static(program)
+
+
 def strip_module(ctx: Context, module: Path) -> Path:
     """Write the module without its debug information to ctx.out; returns that file."""
     target = ctx.out / module.name

@@ -47,8 +47,4 @@ class FirmwareModule(Recipe):
         module = external_module.build_module(ctx, devel, source, NAME, btf=BTF)
         external_module.check_module(ctx, module, btf=BTF)
         external_module.strip_module(ctx, module)
-        selftests = ctx.out / "selftests"
-        selftests.mkdir()
-        ctx.run(["make", "-C", source / "selftests", *musl.unpack(ctx).make_arguments(), f"OUT={selftests}", "all"])
-        for program in sorted(selftests.iterdir()):
-            musl.check_static(program)
+        external_module.build_selftests(ctx, source / "selftests")

@@ -43,15 +43,5 @@ class McpModule(Recipe):
         module = external_module.build_module(ctx, devel, ctx.work / "mcp/kernel", "mcp", btf=BTF)
         external_module.check_module(ctx, module, btf=BTF)
         external_module.strip_module(ctx, module)
-        build_selftests(ctx)
-
-
-def build_selftests(ctx: Context) -> None:
-    """Compile every selftest, static."""
-    arguments = musl.unpack(ctx).make_arguments()
-    target = ctx.out / "selftests"
-    target.mkdir()
-    folder = ctx.project / "mcp/kernel/selftests"
-    ctx.run(["make", "-C", folder, *arguments, f"MCP={ctx.project / 'mcp/include/uapi'}", f"OUT={target}"])
-    for program in sorted(target.iterdir()):
-        musl.check_static(program)
+        selftests = ctx.project / "mcp/kernel/selftests"
+        external_module.build_selftests(ctx, selftests, f"MCP={ctx.project / 'mcp/include/uapi'}")
