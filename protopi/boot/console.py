@@ -337,16 +337,20 @@ class Console:
             if at is None:
                 return None
             when = self._when(at)
-        line = self.get("boot", seconds=seconds)
-        (frame,) = Frames().take(line.strip(), 0) or (None,)
-        data = json.loads(frame.body) if frame is not None and frame.word == "boot" else None
-        if not isinstance(data, dict):
-            raise Timeout(f"the board's answer is no @boot line: {line[:80]!r}")
-        marker = Marker(data, at - self._begin, when, asked=True)
+        marker = Marker(self.ask_boot(seconds), at - self._begin, when, asked=True)
         with self._changed:
             self._markers.append(marker)
             self._frames.damaged = [one for one in self._frames.damaged if one[0] != at]
         return marker
+
+    def ask_boot(self, seconds: float) -> dict[str, Any]:
+        """The JSON of the `@boot` line, which the report service keeps. Raises Timeout, ValueError, InfraError."""
+        line = self.get("boot", seconds=seconds)
+        found = Frames().take(line.strip(), 0)
+        data = json.loads(found[0].body) if found and found[0].word == "boot" else None
+        if not isinstance(data, dict):
+            raise Timeout(f"the board's answer is no @boot line: {line[:80]!r}")
+        return data
 
     def send(self, data: bytes) -> None:
         """Type something."""

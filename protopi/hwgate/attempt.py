@@ -8,14 +8,12 @@ board's (FAIL): otherwise an image that hangs now and then would pass by being t
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from protopi import power
-from protopi.boot import frames
 from protopi.boot.console import Console, Marker, Timeout
 from protopi.errors import InfraError
 from protopi.hwgate import clocks, told
@@ -160,11 +158,9 @@ def _recovered(console: Console, patience: Patience) -> Marker | None:
         if (marker := console.recover_marker(seconds)) is not None:
             return marker
         # Not even its beginning was recognised: its time on the host's clock is lost, the board's own is not.
-        found = frames.Frames().take(console.get("boot", seconds=seconds).strip(), 0)
-        data = json.loads(found[0].body) if found and found[0].word == "boot" else None
+        return Marker(console.ask_boot(seconds), 0, math.nan, asked=True)
     except (Timeout, ValueError, InfraError):
         return None
-    return Marker(data, 0, math.nan, asked=True) if isinstance(data, dict) else None
 
 
 def _no_marker(
