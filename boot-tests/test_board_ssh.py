@@ -25,7 +25,7 @@ import pytest
 
 from protopi import boardfile, boardline, ssh
 from protopi.boot.console import Console
-from protopi.boot.qemu import Options, command
+from protopi.boot.qemu import ON_STDIO, Options, command
 from tests.noisy_line import Noise, NoisyLine
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.image
 PROJECT = Path(__file__).resolve().parent.parent
 MAIN = "import sys; from protopi.cli import main; sys.exit(main(sys.argv[1:]))"
-SERIAL = ("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console", "-monitor", "none")
 BOOT = 120.0
 
 
@@ -97,7 +96,7 @@ def desk(
     path.write_text(f"# my desk\nserial:\n  device: {cable}/ttyUSB\nssh:\n  host: 127.0.0.1   # here\n  port: {port}\n")
     options = Options(realtime=True, forward=((port, 22),))
     with NoisyLine(cable, Noise()) as line:
-        words = command(image.path, image.board, image.tools, folder, options, serial=SERIAL)
+        words = command(image.path, image.board, image.tools, folder, options, serial=ON_STDIO)
         board = boardfile.load(str(path))
         with boardline.console_of(board, log=folder / "console.log") as console:
             machine = subprocess.Popen(words, stdin=line.board, stdout=line.board, stderr=subprocess.DEVNULL)

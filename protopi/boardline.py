@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The console and the power switch of a board, wherever its board file says that they are: here, or with labgrid."""
+"""The serial line of a board, wherever its board file says that it is: here, or with labgrid."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING
 
-from protopi import labgrid, power
 from protopi.boot.console import Console
 from protopi.boot.serialport import SerialPort
 from protopi.errors import UserError
+from protopi.labgrid import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,33 +18,21 @@ if TYPE_CHECKING:
     from protopi.boardfile import BoardFile
 
 
+def line_of(board: BoardFile) -> SerialPort | Place:
+    """The board's line, open; a labgrid place is its power switch too. Raises UserError, InfraError."""
+    return Place.of(board) if board.labgrid is not None else _port(board)
+
+
 @contextlib.contextmanager
 def console_of(board: BoardFile, *, log: Path | None = None) -> Iterator[Console]:
     """A console on the board's line that has read nothing yet. Raises UserError, InfraError."""
-    if board.labgrid is not None:
-        line: SerialPort | labgrid.Place = labgrid.Place.of(board)
-    else:
-        line = _port(board)
+    line = line_of(board)
     console = Console.on(line, log=log)
     try:
         yield console
     finally:
         line.close()
         console.join()
-
-
-@contextlib.contextmanager
-def bench_of(board: BoardFile, *, log: Path | None = None) -> Iterator[tuple[power.Switch, Console]]:
-    """Power switch and console together: a labgrid place has both in one. Raises UserError, InfraError."""
-    if board.labgrid is not None:
-        with labgrid.Place.of(board) as place:
-            console = Console.on(place, log=log)
-            yield place, console
-        console.join()
-        return
-    switch = power.switch_of(board)
-    with console_of(board, log=log) as console:
-        yield switch, console
 
 
 def _port(board: BoardFile) -> SerialPort:

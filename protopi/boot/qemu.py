@@ -40,6 +40,8 @@ EQUAL = ("-seed", "1", "-rtc", "clock=vm,base=2026-01-01")
 #: Waits: where counts are exact, nothing waits for the host, and virtual time leaps to the next timer. Where a disk
 #: waits for the host, it must pass at the host's pace: a leap would overtake the disk (by 22 s, in one boot).
 LEAP, WAIT = ("-icount", "shift=0,sleep=off"), ("-icount", "shift=0,sleep=on")
+#: The console on standard input and output, for a program at the other end.
+ON_STDIO = ("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console", "-monitor", "none")
 _READ, _COMMAND = "sdcard_read_block", "sdcard_*_command"
 _MARK = re.compile(r"protopi-count: (init|ready|exit) (\d+)")
 _RUN = "/host/run"
@@ -219,8 +221,7 @@ class Machine:
     def __init__(self, image: Path, board: Board, tools: Tools, options: Options | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="protopi-boot-"))
         try:
-            serial = ("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console", "-monitor", "none")
-            self.command = command(image, board, tools, self.folder, options or Options(), serial=serial)
+            self.command = command(image, board, tools, self.folder, options or Options(), serial=ON_STDIO)
             self.started = time.monotonic()
             self._errors = (self.folder / "stderr").open("wb")
             self.process = subprocess.Popen(

@@ -7,22 +7,18 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from protopi import power
+from protopi import boardline, power
 from protopi.boot.console import Console
 from protopi.boot.serialport import SerialPort
 from protopi.errors import UserError
 from protopi.hwgate.bench import BOARD, PI4_HZ, Facts
-from protopi.labgrid import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
     from protopi.boardfile import BoardFile
-
-
-#: Seconds for a reader to end.
-_CLOSING = 5.0
+    from protopi.labgrid import Place
 
 
 def facts_of(board: BoardFile) -> Facts:
@@ -77,18 +73,16 @@ class RealBoard:
         if line is not None:
             line.close()
         if console is not None:
-            console.wait(lambda: False, _CLOSING)  # its reader lets go of the device: the next one wants it
+            console.join()  # its reader lets go of the device: the next one wants it
 
     def _open(self) -> Console:
         """The console, opened again after its line was lost for good."""
         if self._console is not None and not self._console.closed:
             return self._console
         self._close()
-        if self._board.labgrid is not None:
-            self._line = self._switch = Place.of(self._board)
-        else:
-            assert self._board.serial is not None
-            self._line = SerialPort(self._board.serial.device, self._board.serial.baud)
+        self._line = boardline.line_of(self._board)
+        if not isinstance(self._line, SerialPort):
+            self._switch = self._line
         self._console = Console.on(self._line, log=self._log)
         return self._console
 

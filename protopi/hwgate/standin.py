@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protopi.boot.console import PAUSE, Console
-from protopi.boot.qemu import Options, command
+from protopi.boot.qemu import ON_STDIO, Options, command
 from protopi.errors import InfraError
 from protopi.hwgate.bench import Facts
 
@@ -63,7 +63,7 @@ class Cable:
             yield console
         finally:
             os.close(stop)
-            console.wait(lambda: False, 5.0)
+            console.join()
             os.close(done)
 
 
@@ -108,8 +108,7 @@ class QemuBench:
         """See Bench."""
         self._cable.drain()
         self._folder = Path(tempfile.mkdtemp(prefix="protopi-bench-"))
-        serial = ("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console", "-monitor", "none")
-        words = command(self._image, self._board, self._tools, self._folder, Options(), serial=serial)
+        words = command(self._image, self._board, self._tools, self._folder, Options(), serial=ON_STDIO)
         try:
             self._process = subprocess.Popen(
                 words, stdin=self._cable.far, stdout=self._cable.far, stderr=subprocess.DEVNULL, start_new_session=True
