@@ -67,6 +67,13 @@ long mcp_ioctl_info(struct mcp_info __user *user)
 	info = (struct mcp_info){
 		.size = sizeof(info),
 		.abi_version = MCP_ABI_VERSION,
+		.max_name = MCP_NAME_MAX,
+		.features = (IS_ENABLED(CONFIG_IO_URING) ? MCP_FEATURE_URING : 0) |
+			    (IS_ENABLED(CONFIG_AUDIT) ? MCP_FEATURE_AUDIT : 0),
+		.max_body = MCP_MAX_BODY,
+		.max_fds = MCP_MAX_FDS,
+		.max_depth = MCP_MAX_DEPTH,
+		.max_inflight = MCP_MAX_INFLIGHT,
 	};
 	if (copy_to_user(user, &info, sizeof(info)))
 		return -EFAULT;

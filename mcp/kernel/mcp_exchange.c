@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * An exchange: a request, and all until its one response.
+ *
+ * Concern: its two sides, how either ends, the deadline, the table of cookies.
+ * Context: process, and task work of io_uring; the timer (hard interrupt) only
+ *          starts a work.
+ * Locking: the caller's side is guarded by the caller's lock, the server's
+ *          side by the server's. Never both at once, so that it does not
+ *          matter whether they are one port. A side that ends the exchange
+ *          changes the caller's side first: whoever makes it MCP_CALL_DONE
+ *          has decided how it ended. A bucket's lock is a leaf.
+ * Lifetime: counted. Both sides hold one reference until they are finished,
+ *           the response's space one, the timer one, a parent's list one.
+ *           Pages are never referenced from here: a lazy server cannot keep
+ *           the arena of a caller that is gone.
+ */
+#include <linux/hash.h>
+#include <linux/random.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/user_namespace.h>
+
+#include "mcp_internal.h"
+
+#define BUCKET_BITS 8
+
+struct bucket {
+	spinlock_t lock; /* of the chain */
+	struct hlist_head head;
+};
+
+static struct bucket *buckets;
+static struct kmem_cache *cache;
+static atomic64_t last_cookie;
+static struct workqueue_struct *workers;
+
+/*
+ * What a free exchange has, whether new or used: its messages know it, and are
+ * in no list, nor is it. The cache then need not fill it with zeros, which
+ * would cost as much as the rest of a request's admission.
+ */
+static void construct(void *object)
+{
+	struct mcp_exchange *exchange = object;
+
+	exchange->request = (struct mcp_msg){ .exchange = exchange, .kind = MCP_REQUEST };
+	exchange->response = (struct mcp_msg){ .exchange = exchange, .kind = MCP_RESPONSE };
+	exchange->cancel = (struct mcp_msg){ .exchange = exchange, .kind = MCP_CANCEL };
+	INIT_LIST_HEAD(&exchange->request.node);
+	INIT_LIST_HEAD(&exchange->response.node);
+	INIT_LIST_HEAD(&exchange->cancel.node);
+	INIT_LIST_HEAD(&exchange->call_node);
+	INIT_LIST_HEAD(&exchange->serve_node);
+	INIT_LIST_HEAD(&exchange->children);
+	INIT_LIST_HEAD(&exchange->sibling);
+	INIT_LIST_HEAD(&exchange->inbox);
+	INIT_LIST_HEAD(&exchange->sweep);
+}
+
+int __init mcp_exchange_init(void)
+{
+	unsigned int i;
+
+	buckets = kcalloc(1 << BUCKET_BITS, sizeof(*buckets), GFP_KERNEL);
+	cache = kmem_cache_create("mcp_exchange", sizeof(struct mcp_exchange), 0, SLAB_ACCOUNT,
+				  construct);
+	workers = alloc_workqueue("mcp", 0, 0);
+	if (!buckets || !cache || !workers) {
+		mcp_exchange_exit();
+		return -ENOMEM;
+	}
+	for (i = 0; i < 1 << BUCKET_BITS; i++)
+		spin_lock_init(&buckets[i].lock);
+	atomic64_set(&last_cookie, get_random_u32());
+	return 0;
+}
+
+void mcp_exchange_exit(void)
+{
+	if (workers)
+		destroy_workqueue(workers);
+	kmem_cache_destroy(cache);
+	kfree(buckets);
+}
+
+static struct bucket *bucket_of(u64 cookie)
+{
+	return buckets + (cookie & ((1 << BUCKET_BITS) - 1));
+}
+
+static void expire(struct work_struct *work)
+{
+	struct mcp_exchange *exchange = container_of(work, struct mcp_exchange, expire);
+
+	mcp_exchange_end(exchange, exchange->expiry_first ? EKEYEXPIRED : ETIMEDOUT);
+	mcp_exchange_put(exchange);
+}
+
+static enum hrtimer_restart start_expire(struct hrtimer *timer)
+{
+	struct mcp_exchange *exchange = container_of(timer, struct mcp_exchange, timer);
+
+	/* The timer's reference is the work's now. */
+	queue_work(workers, &exchange->expire);
+	return HRTIMER_NORESTART;
+}
+
+static void reset_msg(struct mcp_msg *msg, u8 flags)
+{
+	msg->files = NULL;
+	msg->unit = 0;
+	msg->units = 0;
+	msg->flags = flags;
+	msg->nfds = 0;
+}
+
+/**
+ * mcp_exchange_new() - not yet known to anybody
+ *
+ * Return: an exchange with one reference, stamped with the current task and a
+ * cookie of its own; NULL without memory.
+ */
+struct mcp_exchange *mcp_exchange_new(void)
+{
+	struct mcp_exchange *exchange = kmem_cache_alloc(cache, GFP_KERNEL);
+
+	if (!exchange)
+		return NULL;
+	/* The lists are as the last user left them: empty. */
+	INIT_HLIST_NODE(&exchange->hash);
+	exchange->server = NULL;
+	exchange->handle = NULL;
+	exchange->parent = NULL;
+	exchange->waiter = NULL;
+	exchange->cmd = NULL;
+	exchange->deadline = 0;
+	exchange->error = 0;
+	exchange->backward = false;
+	exchange->to_parent = false;
+	exchange->expiry_first = false;
+	exchange->depth = 0;
+	exchange->call_state = MCP_CALL_WAITING;
+	exchange->serve_state = MCP_SERVE_NEW;
+	exchange->sender = 0;
+	reset_msg(&exchange->request, MCP_MSG_TO_SERVER);
+	reset_msg(&exchange->response, 0);
+	reset_msg(&exchange->cancel, MCP_MSG_TO_SERVER);
+	refcount_set(&exchange->refs, 1);
+	exchange->cookie = atomic64_inc_return(&last_cookie);
+	exchange->uid = current_euid();
+	exchange->gid = current_egid();
+	exchange->pid = task_tgid_nr(current);
+	exchange->start_time = current->group_leader->start_boottime;
+	return exchange;
+}
+
+/* The next user relies on it. */
+static void check_constructed(struct mcp_exchange *exchange)
+{
+	WARN_ON_ONCE(!list_empty(&exchange->call_node) || !list_empty(&exchange->serve_node) ||
+		     !list_empty(&exchange->children) || !list_empty(&exchange->sibling) ||
+		     !list_empty(&exchange->inbox) || !list_empty(&exchange->sweep) ||
+		     !list_empty(&exchange->request.node) ||
+		     !list_empty(&exchange->response.node) ||
+		     !list_empty(&exchange->cancel.node));
+}
+
+/**
+ * mcp_exchange_free() - the last reference is gone
+ * @exchange: in no list; what it was nested in may go with it
+ */
+void mcp_exchange_free(struct mcp_exchange *exchange)
+{
+	struct mcp_exchange *parent = exchange->parent;
+
+	if (IS_ENABLED(CONFIG_DEBUG_LIST))
+		check_constructed(exchange);
+	if (exchange->server)
+		mcp_port_put(exchange->server);
+	if (exchange->handle)
+		mcp_handle_put(exchange->handle);
+	mcp_port_put(exchange->caller);
+	kmem_cache_free(cache, exchange);
+	/* As deep as MCP_MAX_NESTING. */
+	if (parent)
+		mcp_exchange_put(parent);
+}
+
+/**
+ * mcp_exchange_add() - it can be found by its cookie
+ * @exchange: of which each side holds a reference
+ */
+void mcp_exchange_add(struct mcp_exchange *exchange)
+{
+	struct bucket *bucket = bucket_of(exchange->cookie);
+
+	atomic_set(&exchange->links, 2);
+	spin_lock(&bucket->lock);
+	hlist_add_head(&exchange->hash, &bucket->head);
+	spin_unlock(&bucket->lock);
+}
+
+/**
+ * mcp_exchange_find() - by its cookie
+ * @cookie: any number; whether the caller is a side of it is the caller's to check
+ *
+ * Return: an exchange with a reference, or NULL.
+ */
+struct mcp_exchange *mcp_exchange_find(u64 cookie)
+{
+	struct bucket *bucket = bucket_of(cookie);
+	struct mcp_exchange *exchange;
+
+	spin_lock(&bucket->lock);
+	hlist_for_each_entry(exchange, &bucket->head, hash) {
+		if (exchange->cookie == cookie) {
+			mcp_exchange_get(exchange);
+			spin_unlock(&bucket->lock);
+			return exchange;
+		}
+	}
+	spin_unlock(&bucket->lock);
+	return NULL;
+}
+
+/**
+ * mcp_exchange_unlink() - one side is finished with it
+ * @exchange: that side has left its list; its reference is given back
+ */
+void mcp_exchange_unlink(struct mcp_exchange *exchange)
+{
+	struct bucket *bucket = bucket_of(exchange->cookie);
+
+	if (atomic_dec_and_test(&exchange->links)) {
+		spin_lock(&bucket->lock);
+		hlist_del_init(&exchange->hash);
+		spin_unlock(&bucket->lock);
+	}
+	mcp_exchange_put(exchange);
+}
+
+/**
+ * mcp_exchange_arm() - start the timer, if there is a deadline
+ * @exchange: not yet known to its server
+ */
+void mcp_exchange_arm(struct mcp_exchange *exchange)
+{
+	if (!exchange->deadline)
+		return;
+	INIT_WORK(&exchange->expire, expire);
+	hrtimer_init(&exchange->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	exchange->timer.function = start_expire;
+	mcp_exchange_get(exchange);
+	hrtimer_start(&exchange->timer, ns_to_ktime(exchange->deadline), HRTIMER_MODE_ABS);
+}
+
+/**
+ * mcp_exchange_disarm() - stop the timer
+ * @exchange: no lock is held; from the timer's own work too
+ */
+void mcp_exchange_disarm(struct mcp_exchange *exchange)
+{
+	/* One that has run has left its reference to the work. */
+	if (exchange->deadline && hrtimer_cancel(&exchange->timer))
+		mcp_exchange_put(exchange);
+}
+
+/**
+ * mcp_exchange_end_children() - nested requests die with their parent
+ * @children: taken from the parent under the lock of its caller
+ */
+void mcp_exchange_end_children(struct list_head *children)
+{
+	struct mcp_exchange *child, *next;
+
+	list_for_each_entry_safe(child, next, children, sibling) {
+		list_del_init(&child->sibling);
+		mcp_exchange_end(child, ECANCELED);
+		mcp_exchange_put(child);
+	}
+}
+
+/* What the caller's side still has to do once its lock is dropped. */
+struct ending {
+	struct list_head children;
+	struct io_uring_cmd *cmd;
+	struct mcp_msg *space;
+	bool unlink;
+};
+
+/* The caller's lock is held. */
+static void end_caller(struct mcp_exchange *exchange, int error, struct ending *ending)
+{
+	struct mcp_port *caller = exchange->caller;
+	struct mcp_msg *response = &exchange->response;
+	bool queued = exchange->answer == MCP_ANSWER_QUEUE && !caller->dead;
+
+	exchange->call_state = MCP_CALL_DONE;
+	exchange->error = error;
+	list_splice_init(&exchange->children, &ending->children);
+	ending->unlink = true;
+
+	if (queued) {
+		mcp_msg_stamp_kernel(caller->area, response, error);
+		ending->cmd = mcp_msg_push(response);
+	} else if (response->flags & MCP_MSG_BUSY) {
+		response->flags |= MCP_MSG_GONE;
+	} else if (response->unit) {
+		mcp_slots_give(&caller->area->slots, response->unit, response->units);
+		ending->space = response;
+	}
+	if (exchange->answer == MCP_ANSWER_CMD && exchange->cmd) {
+		ending->cmd = exchange->cmd;
+		exchange->cmd = NULL;
+		mcp_uring_answer(ending->cmd, NULL, -error);
+	}
+	if (exchange->answer == MCP_ANSWER_TASK) {
+		if (exchange->waiter) {
+			mcp_waiter_wake(exchange->waiter, ERR_PTR(-error));
+			exchange->waiter = NULL;
+		} else if (!caller->dead) {
+			/* The task comes back and asks. */
+			ending->unlink = false;
+		}
+	}
+	if (ending->unlink)
+		list_del_init(&exchange->call_node);
+}
+
+/**
+ * mcp_exchange_leave() - it no longer dies with its parent
+ * @exchange: has ended, or was never sent
+ */
+void mcp_exchange_leave(struct mcp_exchange *exchange)
+{
+	struct mcp_exchange *parent = exchange->parent;
+	bool listed;
+
+	if (!parent)
+		return;
+	spin_lock(&parent->caller->lock);
+	/* If the parent has ended, whoever ended it has the list. */
+	listed = parent->call_state != MCP_CALL_DONE && !list_empty(&exchange->sibling);
+	if (listed)
+		list_del_init(&exchange->sibling);
+	spin_unlock(&parent->caller->lock);
+	if (listed)
+		mcp_exchange_put(exchange);
+}
+
+/* The server is told, or never hears of it. */
+static void end_server(struct mcp_exchange *exchange, int error)
+{
+	struct mcp_port *server = exchange->server;
+	struct io_uring_cmd *cmd = NULL;
+	bool unseen;
+
+	spin_lock(&server->lock);
+	unseen = exchange->serve_state == MCP_SERVE_QUEUED;
+	if (exchange->serve_state == MCP_SERVE_OPEN) {
+		exchange->serve_state = MCP_SERVE_CANCELED;
+		if (!server->dead) {
+			exchange->cancel.unit = exchange->request.unit;
+			mcp_msg_stamp_kernel(server->area, &exchange->cancel, error);
+			cmd = mcp_msg_push(&exchange->cancel);
+		}
+	}
+	spin_unlock(&server->lock);
+	if (cmd)
+		mcp_uring_finish(cmd);
+	if (unseen)
+		mcp_exchange_finish(exchange);
+}
+
+/**
+ * mcp_exchange_end() - without a response of the server's
+ * @exchange: the caller of this holds a reference and no lock
+ * @error: why, a positive errno: both sides are told
+ *
+ * Does nothing if it has ended already.
+ */
+void mcp_exchange_end(struct mcp_exchange *exchange, int error)
+{
+	struct mcp_port *caller = exchange->caller;
+	struct ending ending = { .children = LIST_HEAD_INIT(ending.children) };
+
+	spin_lock(&caller->lock);
+	if (exchange->call_state == MCP_CALL_DONE) {
+		spin_unlock(&caller->lock);
+		return;
+	}
+	end_caller(exchange, error, &ending);
+	spin_unlock(&caller->lock);
+
+	if (ending.cmd)
+		mcp_uring_finish(ending.cmd);
+	mcp_exchange_end_children(&ending.children);
+	mcp_exchange_leave(exchange);
+	mcp_exchange_disarm(exchange);
+	end_server(exchange, error);
+	if (ending.space)
+		mcp_msg_free(ending.space);
+	if (ending.unlink)
+		mcp_exchange_unlink(exchange);
+}
+
+/**
+ * mcp_exchange_finish() - the server's side is over
+ * @exchange: answered, or cancelled, or its server is gone
+ *
+ * The request's slot is free again. Done once, whoever comes first.
+ */
+void mcp_exchange_finish(struct mcp_exchange *exchange)
+{
+	struct mcp_port *server = exchange->server;
+	struct mcp_msg *request = &exchange->request;
+	struct file **files;
+
+	spin_lock(&server->lock);
+	if (exchange->serve_state == MCP_SERVE_DONE || exchange->serve_state == MCP_SERVE_NEW) {
+		spin_unlock(&server->lock);
+		return;
+	}
+	exchange->serve_state = MCP_SERVE_DONE;
+	/* It may never have been taken from the queue; a CANCEL likewise. */
+	list_del_init(&request->node);
+	list_del_init(&exchange->cancel.node);
+	list_del_init(&exchange->serve_node);
+	files = request->files;
+	request->files = NULL;
+	if (server->area)
+		mcp_slots_give(&server->area->slots, request->unit, request->units);
+	spin_unlock(&server->lock);
+	mcp_fds_drop(files, request->nfds);
+	mcp_uncharge(exchange, true, 1, request->units);
+	mcp_exchange_unlink(exchange);
+}
+
+/**
+ * mcp_exchange_sweep() - end what was sent to a port
+ * @port: the server
+ * @only_dead: only what was sent on handles that are no longer valid
+ * @error: why, if not for the handle
+ */
+void mcp_exchange_sweep(struct mcp_port *port, bool only_dead, int error)
+{
+	struct mcp_exchange *exchange;
+	LIST_HEAD(found);
+
+	spin_lock(&port->lock);
+	list_for_each_entry(exchange, &port->serves, serve_node) {
+		if (only_dead && !READ_ONCE(exchange->handle->error))
+			continue;
+		if (list_empty(&exchange->sweep)) {
+			mcp_exchange_get(exchange);
+			list_add_tail(&exchange->sweep, &found);
+		}
+	}
+	spin_unlock(&port->lock);
+
+	for (;;) {
+		spin_lock(&port->lock);
+		exchange = list_first_entry_or_null(&found, struct mcp_exchange, sweep);
+		if (exchange)
+			list_del_init(&exchange->sweep);
+		spin_unlock(&port->lock);
+		if (!exchange)
+			return;
+		mcp_exchange_end(exchange, only_dead ? exchange->handle->error : error);
+		mcp_exchange_put(exchange);
+	}
+}
+
+/**
+ * mcp_ioctl_peer() - answer MCP_IOC_PEER
+ * @port: the server of the exchange
+ * @user: the caller's structure
+ *
+ * Return: 0; -ENOENT for a cookie that is not one of its open exchanges; as
+ * mcp_copy_in(); -EINVAL for a flag.
+ */
+long mcp_ioctl_peer(struct mcp_port *port, struct mcp_peer __user *user)
+{
+	struct mcp_exchange *exchange;
+	struct mcp_peer peer;
+	int error;
+
+	error = mcp_copy_in(&peer, sizeof(peer), user);
+	if (error)
+		return error;
+	if (peer.flags)
+		return -EINVAL;
+	exchange = mcp_exchange_find(peer.cookie);
+	if (!exchange)
+		return -ENOENT;
+	spin_lock(&port->lock);
+	if (exchange->server != port || (exchange->serve_state != MCP_SERVE_OPEN &&
+					 exchange->serve_state != MCP_SERVE_CANCELED))
+		error = -ENOENT;
+	spin_unlock(&port->lock);
+	peer = (struct mcp_peer){
+		.size = sizeof(peer),
+		.cookie = exchange->cookie,
+		.sender = exchange->sender,
+		.uid = from_kuid(&init_user_ns, exchange->uid),
+		.gid = from_kgid(&init_user_ns, exchange->gid),
+		.pid = exchange->pid,
+		.rights = exchange->handle->rights,
+		.start_time = exchange->start_time,
+	};
+	memcpy(peer.label, exchange->handle->label, sizeof(peer.label));
+	mcp_exchange_put(exchange);
+	if (!error && copy_to_user(user, &peer, sizeof(peer)))
+		error = -EFAULT;
+	return error;
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Descriptors that travel with a message.
+ *
+ * Concern: which may, and how they reach the receiver's table.
+ * Context: process. Collected in the sender's, installed in the receiver's.
+ * Locking: none. No lock is held while files are put, since that may run the
+ *          release of another port.
+ * Lifetime: a message owns the files between the two, and drops what was not
+ *           installed. No cycle can keep itself alive: a handle holds its
+ *           endpoint and never an open file of /dev/mcp, and neither those
+ *           nor sockets and rings may travel.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "mcp_internal.h"
+
+static bool may_travel(struct file *file)
+{
+	umode_t mode = file_inode(file)->i_mode;
+
+	/* A memfd is a regular file. */
+	return S_ISREG(mode) || S_ISFIFO(mode) || mcp_handle_of(file);
+}
+
+static int hold(__s32 number, struct file **file)
+{
+	*file = number < 0 ? NULL : fget(number);
+	if (!*file)
+		return -EBADF;
+	return may_travel(*file) ? 0 : -EPERM;
+}
+
+/**
+ * __mcp_fds_collect() - hold the files that a frame names
+ * @frame: the kernel's copy, @nfds checked
+ * @files: out: an array of @nfds files, at least one
+ *
+ * Return: 0; -EFAULT; -EBADF for a number without a file; -EPERM for a kind
+ * of file that may not travel; -ENOMEM.
+ */
+int __mcp_fds_collect(const struct mcp_frame *frame, struct file ***files)
+{
+	const __s32 __user *numbers = u64_to_user_ptr(frame->fds);
+	u32 count = frame->envelope.nfds, i;
+	struct file **held;
+	int error = 0;
+
+	held = kcalloc(count, sizeof(*held), GFP_KERNEL_ACCOUNT);
+	if (!held)
+		return -ENOMEM;
+	for (i = 0; i < count && !error; i++) {
+		__s32 number;
+
+		if (get_user(number, numbers + i))
+			error = -EFAULT;
+		else
+			error = hold(number, held + i);
+	}
+	if (error) {
+		mcp_fds_drop(held, count);
+		return error;
+	}
+	*files = held;
+	return 0;
+}
+
+/**
+ * mcp_fds_drop() - close what was not installed
+ * @files: array of @count, with NULL where there is none; or NULL
+ * @count: its length
+ */
+void mcp_fds_drop(struct file **files, unsigned int count)
+{
+	unsigned int i;
+
+	if (!files)
+		return;
+	for (i = 0; i < count; i++)
+		if (files[i])
+			fput(files[i]);
+	kfree(files);
+}
+
+/**
+ * __mcp_fds_install() - put a message's files into the current task's table
+ * @area: the receiver's arena
+ * @msg: a message that was taken from the queue, with files
+ *
+ * The numbers are written behind the body. One that cannot be installed is
+ * -errno there, and the envelope says so.
+ */
+void __mcp_fds_install(struct mcp_area *area, struct mcp_msg *msg)
+{
+	struct mcp_envelope *envelope;
+	struct file **files = msg->files;
+	__s32 *numbers;
+	u32 i;
+
+	envelope = mcp_area_at(area, msg->unit);
+	/* The slot has room for what the message says, not for what lies there. */
+	numbers = (__s32 *)((u8 *)envelope + MCP_BODY_OFFSET + ALIGN(envelope->len, 4));
+	msg->files = NULL;
+	for (i = 0; i < msg->nfds; i++) {
+		numbers[i] = receive_fd(files[i], NULL, O_CLOEXEC);
+		if (numbers[i] < 0)
+			envelope->flags |= MCP_F_FDS_LOST;
+	}
+	mcp_fds_drop(files, msg->nfds);
+}

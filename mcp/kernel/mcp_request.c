@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A REQUEST: who may send it, what it costs, and the moment it is there.
+ *
+ * Concern: admission. In two steps, since an io_uring command has to be made
+ *          cancelable between them: everything that can fail is done before
+ *          anybody can see the exchange.
+ * Context: process.
+ * Locking: the server's lock, then the caller's, one after the other; none
+ *          over the copy of the body.
+ * Lifetime: after mcp_request_prepare() the exchange has the caller's
+ *           reference, the space's and that of whoever prepared it;
+ *           mcp_request_publish() adds the server's.
+ */
+#include <linux/file.h>
+#include <linux/timekeeping.h>
+#include <linux/uaccess.h>
+
+#include "mcp_internal.h"
+
+/* The server is the handle's endpoint. */
+static int aim_at_endpoint(struct mcp_exchange *exchange, const struct mcp_frame *frame)
+{
+	struct mcp_handle *handle = NULL;
+	struct fd fd = fdget(frame->handle);
+	int error = -EBADF;
+
+	if (fd_file(fd))
+		handle = mcp_handle_of(fd_file(fd));
+	if (handle) {
+		error = mcp_handle_admit(handle, &frame->envelope);
+		if (!error)
+			exchange->handle = mcp_handle_get(handle);
+	}
+	fdput(fd);
+	if (error)
+		return error;
+	exchange->sender = handle->sender;
+	exchange->server = mcp_endpoint_port(handle->endpoint);
+	return exchange->server ? 0 : -EPIPE;
+}
+
+/* The server is the other side of the exchange that it is nested in. */
+static int aim_at_peer(struct mcp_exchange *exchange, const struct mcp_frame *frame)
+{
+	struct mcp_exchange *parent;
+
+	if (frame->handle != -1)
+		return -EINVAL;
+	parent = mcp_exchange_find(frame->envelope.parent);
+	if (!parent)
+		return -ENOENT;
+	exchange->parent = parent;
+	if (parent->depth + 1 > MCP_MAX_NESTING)
+		return -ELOOP;
+	if (parent->server == exchange->caller) {
+		exchange->server = mcp_port_get(parent->caller);
+		exchange->to_parent = true;
+		exchange->backward = !parent->backward;
+	} else if (parent->caller == exchange->caller) {
+		exchange->server = mcp_port_get(parent->server);
+		exchange->backward = parent->backward;
+	} else {
+		return -ENOENT;
+	}
+	if (frame->envelope.nfds && !exchange->backward &&
+	    !(parent->handle->rights & MCP_RIGHT_FDS))
+		return -EACCES;
+	exchange->depth = parent->depth + 1;
+	exchange->handle = mcp_handle_get(parent->handle);
+	exchange->sender = exchange->backward ? exchange->handle->endpoint->sender :
+						exchange->handle->sender;
+	return READ_ONCE(exchange->handle->error) ? -exchange->handle->error : 0;
+}
+
+/* The nearer of the caller's deadline and the handle's expiry. */
+static int set_deadline(struct mcp_exchange *exchange, u64 deadline)
+{
+	u64 expiry = exchange->handle->expiry;
+
+	exchange->deadline = deadline;
+	if (expiry && (!deadline || expiry < deadline)) {
+		exchange->deadline = expiry;
+		exchange->expiry_first = true;
+	}
+	if (!exchange->deadline || exchange->deadline > ktime_get_ns())
+		return 0;
+	return exchange->expiry_first ? -EKEYEXPIRED : -ETIMEDOUT;
+}
+
+/* A slot in the server's arena, busy until the request is published. */
+static int take_slot(struct mcp_exchange *exchange, const struct mcp_envelope *envelope,
+		     struct mcp_area **area)
+{
+	struct mcp_port *server = exchange->server;
+	struct mcp_msg *request = &exchange->request;
+	u32 units = mcp_units(envelope->len, envelope->nfds), quarter;
+	int error = 0;
+
+	spin_lock(&server->lock);
+	if (server->dead || !server->area) {
+		error = server->dead ? -EPIPE : -ENOBUFS;
+		goto out;
+	}
+	quarter = server->area->slots.units / 4;
+	if (units > quarter)
+		error = -EMSGSIZE;
+	else if (envelope->nfds && !server->area->takes_fds)
+		error = -EPERM;
+	else if (!mcp_charge(exchange, true, 1, units, quarter))
+		error = -EDQUOT;
+	if (error)
+		goto out;
+	request->unit = mcp_slots_take(&server->area->slots, units, request);
+	if (!request->unit) {
+		mcp_uncharge(exchange, true, 1, units);
+		error = -ENOBUFS;
+		goto out;
+	}
+	request->units = units;
+	request->flags |= MCP_MSG_BUSY;
+	*area = mcp_area_get(server->area);
+out:
+	spin_unlock(&server->lock);
+	return error;
+}
+
+static void give_slot(struct mcp_exchange *exchange, struct mcp_area *area)
+{
+	struct mcp_msg *request = &exchange->request;
+
+	spin_lock(&exchange->server->lock);
+	mcp_slots_give(&area->slots, request->unit, request->units);
+	spin_unlock(&exchange->server->lock);
+	mcp_uncharge(exchange, true, 1, request->units);
+	mcp_area_put(area);
+}
+
+/* Space for the answer, whose owner is the exchange from here on. */
+static int reserve(struct mcp_exchange *exchange, u32 bytes)
+{
+	struct mcp_port *caller = exchange->caller;
+	struct mcp_msg *response = &exchange->response;
+	int error = -ENOBUFS;
+
+	response->units = mcp_units(bytes, 0);
+	spin_lock(&caller->lock);
+	if (caller->area)
+		response->unit = mcp_slots_take(&caller->area->slots, response->units, response);
+	if (response->unit) {
+		error = 0;
+		/* The list's reference, and the space's. */
+		refcount_add(2, &exchange->refs);
+		list_add_tail(&exchange->call_node, &caller->calls);
+	}
+	spin_unlock(&caller->lock);
+	return error;
+}
+
+/*
+ * Take back what reserve() did, unless the exchange has ended meanwhile: then
+ * whoever ended it has done so, and told the caller. Returns whether it was
+ * taken back.
+ */
+static bool unreserve(struct mcp_exchange *exchange)
+{
+	struct mcp_port *caller = exchange->caller;
+	struct mcp_msg *response = &exchange->response;
+	bool ours;
+
+	spin_lock(&caller->lock);
+	ours = exchange->call_state == MCP_CALL_WAITING;
+	if (ours) {
+		exchange->call_state = MCP_CALL_DONE;
+		list_del_init(&exchange->call_node);
+		if (caller->area)
+			mcp_slots_give(&caller->area->slots, response->unit, response->units);
+		/* The command, if any, is answered by whoever issued it. */
+		exchange->cmd = NULL;
+	}
+	spin_unlock(&caller->lock);
+	if (!ours)
+		return false;
+	mcp_msg_free(response);
+	return true;
+}
+
+static int tell_cookie(const struct mcp_frame *frame, u64 cookie)
+{
+	return frame->result ? put_user(cookie, (u64 __user *)u64_to_user_ptr(frame->result)) : 0;
+}
+
+/**
+ * mcp_request_prepare() - do all of a request that can fail
+ * @port: the caller
+ * @frame: the kernel's copy, its envelope checked
+ * @answer: where messages to the caller go
+ *
+ * Return: an exchange that nobody has seen, for mcp_request_publish(); else an
+ * error pointer, and nothing has happened. docs/uapi.md lists the errors.
+ */
+struct mcp_exchange *mcp_request_prepare(struct mcp_port *port, const struct mcp_frame *frame,
+					 enum mcp_answer answer)
+{
+	const struct mcp_envelope *envelope = &frame->envelope;
+	struct mcp_exchange *exchange;
+	struct mcp_area *area;
+	int error;
+
+	exchange = mcp_exchange_new();
+	if (!exchange)
+		return ERR_PTR(-ENOMEM);
+	exchange->caller = mcp_port_get(port);
+	exchange->answer = answer;
+	exchange->credit = envelope->credit;
+	error = envelope->parent ? aim_at_peer(exchange, frame) : aim_at_endpoint(exchange, frame);
+	if (error)
+		goto put;
+	error = set_deadline(exchange, envelope->deadline);
+	if (error)
+		goto put;
+	error = mcp_fds_collect(frame, &exchange->request.files);
+	if (error)
+		goto put;
+	exchange->request.nfds = envelope->nfds;
+	error = take_slot(exchange, envelope, &area);
+	if (error)
+		goto drop;
+	error = mcp_msg_fill(area, exchange->request.unit, frame);
+	if (!error)
+		error = tell_cookie(frame, exchange->cookie);
+	if (!error)
+		error = reserve(exchange, envelope->reserve);
+	if (error)
+		goto give;
+	mcp_msg_stamp(area, exchange->request.unit, envelope, exchange->cookie, exchange->sender);
+	mcp_area_put(area);
+	return exchange;
+give:
+	give_slot(exchange, area);
+drop:
+	mcp_fds_drop(exchange->request.files, envelope->nfds);
+put:
+	mcp_exchange_put(exchange);
+	return ERR_PTR(error);
+}
+
+static int join_parent(struct mcp_exchange *exchange)
+{
+	struct mcp_exchange *parent = exchange->parent;
+	int error = 0;
+
+	if (!parent)
+		return 0;
+	spin_lock(&parent->caller->lock);
+	if (parent->call_state == MCP_CALL_DONE)
+		error = -ECANCELED;
+	else
+		list_add_tail(&mcp_exchange_get(exchange)->sibling, &parent->children);
+	spin_unlock(&parent->caller->lock);
+	return error;
+}
+
+/**
+ * mcp_request_publish() - the server gets it
+ * @exchange: from mcp_request_prepare(); a reference of it is the caller's
+ *
+ * Return: 0: it is sent, and how it ends is told where its answer goes. Else
+ * it was not sent, and nothing will be told: -EPIPE if the server is gone,
+ * -EKEYREVOKED or -EKEYEXPIRED for the handle, -ECANCELED for the parent.
+ */
+int mcp_request_publish(struct mcp_exchange *exchange)
+{
+	struct mcp_port *server = exchange->server;
+	struct mcp_msg *request = &exchange->request;
+	struct io_uring_cmd *cmd = NULL;
+	struct file **files;
+	int error;
+
+	mcp_exchange_add(exchange);
+	mcp_exchange_get(exchange);
+	mcp_exchange_arm(exchange);
+	error = join_parent(exchange);
+
+	spin_lock(&server->lock);
+	request->flags &= ~MCP_MSG_BUSY;
+	if (!error && server->dead)
+		error = -EPIPE;
+	if (!error && READ_ONCE(exchange->handle->error))
+		error = -exchange->handle->error;
+	if (!error && READ_ONCE(exchange->call_state) == MCP_CALL_DONE)
+		error = -ECANCELED;
+	if (!error) {
+		exchange->serve_state = MCP_SERVE_QUEUED;
+		list_add_tail(&exchange->serve_node, &server->serves);
+		cmd = mcp_msg_push(request);
+		spin_unlock(&server->lock);
+		if (cmd)
+			mcp_uring_finish(cmd);
+		return 0;
+	}
+	exchange->serve_state = MCP_SERVE_DONE;
+	if (server->area)
+		mcp_slots_give(&server->area->slots, request->unit, request->units);
+	files = request->files;
+	request->files = NULL;
+	spin_unlock(&server->lock);
+
+	mcp_fds_drop(files, request->nfds);
+	mcp_uncharge(exchange, true, 1, request->units);
+	mcp_exchange_disarm(exchange);
+	mcp_exchange_leave(exchange);
+	if (unreserve(exchange))
+		mcp_exchange_unlink(exchange);
+	else
+		error = 0;
+	mcp_exchange_unlink(exchange);
+	return error;
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A RESPONSE: it ends an exchange, once; and CANCEL, which does without.
+ *
+ * Concern: the race between an answer and everything that makes it late.
+ * Context: process.
+ * Locking: the caller's lock twice, around the copy, then the server's. Who
+ *          makes the caller's side MCP_CALL_DONE under the caller's lock has
+ *          won; an answer that comes second is late.
+ */
+#include "mcp_internal.h"
+
+/* The exchange, if the port may answer it now. */
+static struct mcp_exchange *find_open(struct mcp_port *port, u64 cookie)
+{
+	struct mcp_exchange *exchange = mcp_exchange_find(cookie);
+	u8 state;
+
+	if (!exchange)
+		return NULL;
+	/* Without the lock: who answers at the same time is seen to later. */
+	state = READ_ONCE(exchange->serve_state);
+	if (exchange->server == port &&
+	    (state == MCP_SERVE_OPEN || state == MCP_SERVE_CANCELED))
+		return exchange;
+	mcp_exchange_put(exchange);
+	return NULL;
+}
+
+/* Claim the space for the answer. */
+static int begin(struct mcp_exchange *exchange, const struct mcp_envelope *envelope,
+		 struct mcp_area **area)
+{
+	struct mcp_port *caller = exchange->caller;
+	int error = 0;
+
+	spin_lock(&caller->lock);
+	if (exchange->call_state == MCP_CALL_DONE)
+		error = -ECANCELED;
+	else if (exchange->call_state == MCP_CALL_FILLING)
+		error = -EALREADY;
+	else if (mcp_units(envelope->len, envelope->nfds) > exchange->response.units)
+		error = -EMSGSIZE;
+	else if (envelope->nfds && !caller->area->takes_fds)
+		error = -EPERM;
+	if (!error) {
+		exchange->call_state = MCP_CALL_FILLING;
+		exchange->response.flags |= MCP_MSG_BUSY;
+		*area = mcp_area_get(caller->area);
+	}
+	spin_unlock(&caller->lock);
+	return error;
+}
+
+/* Make the answer what it is, unless the exchange ended during the copy. */
+static int commit(struct mcp_exchange *exchange, const struct mcp_envelope *envelope,
+		  struct mcp_area *area, struct file **files, int error)
+{
+	struct mcp_port *caller = exchange->caller;
+	struct mcp_msg *response = &exchange->response;
+	u32 units = mcp_units(envelope->len, envelope->nfds);
+	struct io_uring_cmd *cmd = NULL;
+	bool unlink = false, gone = false;
+	LIST_HEAD(children);
+
+	spin_lock(&caller->lock);
+	response->flags &= ~MCP_MSG_BUSY;
+	if (exchange->call_state == MCP_CALL_DONE) {
+		gone = response->flags & MCP_MSG_GONE;
+		if (gone)
+			mcp_slots_give(&area->slots, response->unit, response->units);
+		error = -ECANCELED;
+	} else if (error) {
+		exchange->call_state = MCP_CALL_WAITING;
+	} else {
+		exchange->call_state = MCP_CALL_DONE;
+		list_splice_init(&exchange->children, &children);
+		if (units < response->units) {
+			mcp_slots_shrink(&area->slots, response->unit, response->units, units);
+			response->units = units;
+		}
+		response->files = files;
+		response->nfds = envelope->nfds;
+		mcp_msg_stamp(area, response->unit, envelope, exchange->cookie,
+			      exchange->backward ? exchange->handle->sender :
+						   exchange->handle->endpoint->sender);
+		/* A task that is elsewhere comes back and asks. */
+		unlink = exchange->answer != MCP_ANSWER_TASK || exchange->waiter;
+		if (unlink)
+			list_del_init(&exchange->call_node);
+		cmd = mcp_msg_push(response);
+	}
+	spin_unlock(&caller->lock);
+
+	if (cmd)
+		mcp_uring_finish(cmd);
+	if (gone)
+		mcp_msg_free(response);
+	if (!error) {
+		mcp_exchange_end_children(&children);
+		mcp_exchange_leave(exchange);
+		mcp_exchange_disarm(exchange);
+	}
+	if (unlink)
+		mcp_exchange_unlink(exchange);
+	return error;
+}
+
+/**
+ * mcp_respond() - the server answers
+ * @port: the server
+ * @frame: the kernel's copy, a RESPONSE that was checked
+ *
+ * Return: 0; -ENOENT for a cookie that is none of its open exchanges;
+ * -ECANCELED if nobody waits any more (the request's slot is freed all the
+ * same); -EALREADY while another task answers; -EMSGSIZE for more than the
+ * caller has reserved, -EPERM for descriptors that it does not take, -EACCES for
+ * those that the handle has no right to send, -EFAULT,
+ * and as mcp_fds_collect(): then the exchange stays open.
+ */
+int mcp_respond(struct mcp_port *port, const struct mcp_frame *frame)
+{
+	const struct mcp_envelope *envelope = &frame->envelope;
+	struct mcp_exchange *exchange;
+	struct mcp_area *area;
+	struct file **files;
+	int error;
+
+	exchange = find_open(port, envelope->cookie);
+	if (!exchange)
+		return -ENOENT;
+	/* An answer to what the endpoint asked comes from the handle. */
+	error = -EACCES;
+	if (envelope->nfds && exchange->backward && !(exchange->handle->rights & MCP_RIGHT_FDS))
+		goto put;
+	error = mcp_fds_collect(frame, &files);
+	if (error)
+		goto put;
+	error = begin(exchange, envelope, &area);
+	if (!error) {
+		error = mcp_msg_fill(area, exchange->response.unit, frame);
+		error = commit(exchange, envelope, area, files, error);
+		mcp_area_put(area);
+	}
+	if (error)
+		mcp_fds_drop(files, envelope->nfds);
+	if (!error || error == -ECANCELED)
+		mcp_exchange_finish(exchange);
+put:
+	mcp_exchange_put(exchange);
+	return error;
+}
+
+/**
+ * mcp_cancel() - the caller wants no answer
+ * @port: the caller
+ * @cookie: of the exchange
+ *
+ * Return: 0; -ENOENT if it is not an open exchange that began here.
+ */
+int mcp_cancel(struct mcp_port *port, u64 cookie)
+{
+	struct mcp_exchange *exchange = mcp_exchange_find(cookie);
+	bool open;
+
+	if (!exchange)
+		return -ENOENT;
+	spin_lock(&port->lock);
+	open = exchange->caller == port && exchange->call_state != MCP_CALL_DONE;
+	spin_unlock(&port->lock);
+	if (open)
+		mcp_exchange_end(exchange, ECANCELED);
+	mcp_exchange_put(exchange);
+	return open ? 0 : -ENOENT;
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * MCP_IOC_CALL and MCP_IOC_REPLY_WAIT: send and wait, one system call a side.
+ *
+ * Concern: waiting, and a frame to go on with when the wait is cut short.
+ * Context: process.
+ * Locking: the waiter of an exchange is guarded by the caller's lock.
+ */
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+
+#include "mcp_internal.h"
+
+/* What was sent must not be sent again: only the wait is left. */
+static int go_on(struct mcp_frame __user *user, u64 cookie, int error)
+{
+	struct mcp_frame frame = { .envelope.cookie = cookie, .handle = -1 };
+
+	if (error == -ERESTARTSYS)
+		error = -EINTR;
+	return copy_to_user(user, &frame, sizeof(frame)) ? -EFAULT : error;
+}
+
+/* The descriptors are put into this task's table, and the slot is told. */
+static int take(struct mcp_port *port, struct mcp_frame __user *user, struct mcp_msg *msg)
+{
+	u32 slot = mcp_msg_slot(msg);
+
+	mcp_fds_install(port->area, msg);
+	return put_user(slot, &user->slot);
+}
+
+/* The caller's lock is held. The next message, or why there will be none. */
+static struct mcp_msg *next_message(struct mcp_exchange *exchange)
+{
+	struct mcp_msg *msg = list_first_entry_or_null(&exchange->inbox, struct mcp_msg, node);
+
+	if (msg) {
+		list_del_init(&msg->node);
+		mcp_msg_deliver(msg);
+		return msg;
+	}
+	return exchange->call_state == MCP_CALL_DONE ? ERR_PTR(-exchange->error) : NULL;
+}
+
+/*
+ * Wait for the next message of an exchange. *@over: it was the last one, or
+ * there will be none; then the caller's side is finished.
+ */
+static struct mcp_msg *wait_in(struct mcp_exchange *exchange)
+{
+	struct mcp_waiter waiter = { .node = LIST_HEAD_INIT(waiter.node), .task = current };
+	struct mcp_port *caller = exchange->caller;
+	struct mcp_msg *msg;
+	bool over;
+
+	spin_lock(&caller->lock);
+	/* One task waits in an exchange; it was sent by one. */
+	msg = exchange->waiter ? ERR_PTR(-EALREADY) : next_message(exchange);
+	if (!msg)
+		exchange->waiter = &waiter;
+	/* If nobody was there to see the end, it is still in the list. */
+	over = exchange->call_state == MCP_CALL_DONE && list_empty(&exchange->inbox) &&
+	       !list_empty(&exchange->call_node);
+	if (over)
+		list_del_init(&exchange->call_node);
+	spin_unlock(&caller->lock);
+	if (over)
+		mcp_exchange_unlink(exchange);
+	if (msg)
+		return msg;
+
+	msg = mcp_waiter_sleep(&waiter);
+	if (!msg) {
+		spin_lock(&caller->lock);
+		msg = waiter.msg;
+		if (!msg)
+			exchange->waiter = NULL;
+		spin_unlock(&caller->lock);
+	}
+	return msg ?: ERR_PTR(-ERESTARTSYS);
+}
+
+/* The exchange to wait in, which may be one of those that the frame speaks of. */
+static struct mcp_exchange *find_call(struct mcp_port *port, u64 cookie)
+{
+	struct mcp_exchange *exchange = mcp_exchange_find(cookie);
+
+	if (exchange && exchange->caller == port && exchange->answer == MCP_ANSWER_TASK)
+		return exchange;
+	if (exchange)
+		mcp_exchange_put(exchange);
+	return ERR_PTR(-ENOENT);
+}
+
+/* A NOTIFY waits in its own exchange; an answer in the one that asked. */
+static struct mcp_exchange *find_context(struct mcp_port *port, const struct mcp_frame *frame)
+{
+	struct mcp_exchange *nested, *exchange;
+
+	if (frame->envelope.kind == MCP_NOTIFY)
+		return find_call(port, frame->envelope.parent);
+	nested = mcp_exchange_find(frame->envelope.cookie);
+	if (!nested)
+		return ERR_PTR(-ENOENT);
+	exchange = nested->parent ? find_call(port, nested->parent->cookie) : ERR_PTR(-ENOENT);
+	mcp_exchange_put(nested);
+	return exchange;
+}
+
+/* Send what there is to send; the exchange to wait in. */
+static struct mcp_exchange *start_call(struct mcp_port *port, const struct mcp_frame *frame)
+{
+	struct mcp_exchange *exchange;
+	int error;
+
+	if (mcp_envelope_is_empty(&frame->envelope)) {
+		if (frame->body || frame->fds || frame->result || frame->handle != -1)
+			return ERR_PTR(-EINVAL);
+		error = frame->slot ? mcp_port_release(port, frame->slot) : 0;
+		return error ? ERR_PTR(error) : find_call(port, frame->envelope.cookie);
+	}
+	error = mcp_frame_begin(port, frame);
+	if (error)
+		return ERR_PTR(error);
+	if (frame->envelope.kind == MCP_REQUEST) {
+		exchange = mcp_request_prepare(port, frame, MCP_ANSWER_TASK);
+		if (IS_ERR(exchange))
+			return exchange;
+		error = mcp_request_publish(exchange);
+	} else {
+		if (frame->envelope.kind == MCP_CANCEL)
+			return ERR_PTR(-EINVAL);
+		exchange = find_context(port, frame);
+		if (IS_ERR(exchange))
+			return exchange;
+		error = mcp_frame_send(port, frame);
+	}
+	if (!error)
+		return exchange;
+	mcp_exchange_put(exchange);
+	return ERR_PTR(error);
+}
+
+/**
+ * mcp_ioctl_call() - answer MCP_IOC_CALL
+ * @port: the caller
+ * @user: the caller's frame
+ *
+ * Return: 0 and the slot of a message of the exchange; or an error of
+ * docs/uapi.md. If the frame had been sent, it is changed into one that waits.
+ */
+long mcp_ioctl_call(struct mcp_port *port, struct mcp_frame __user *user)
+{
+	struct mcp_exchange *exchange;
+	struct mcp_frame frame;
+	struct mcp_msg *msg;
+	int error;
+
+	if (copy_from_user(&frame, user, sizeof(frame)))
+		return -EFAULT;
+	exchange = start_call(port, &frame);
+	if (IS_ERR(exchange))
+		return PTR_ERR(exchange);
+	msg = wait_in(exchange);
+	if (IS_ERR(msg))
+		error = go_on(user, exchange->cookie, PTR_ERR(msg));
+	else
+		error = take(port, user, msg);
+	mcp_exchange_put(exchange);
+	return error;
+}
+
+/**
+ * mcp_ioctl_reply_wait() - answer MCP_IOC_REPLY_WAIT
+ * @port: usually an endpoint
+ * @user: the caller's frame
+ * @nonblock: do not wait
+ *
+ * Return: 0 and the slot of the next message; or an error of docs/uapi.md. If
+ * the frame had been sent, it is changed into one that waits.
+ */
+long mcp_ioctl_reply_wait(struct mcp_port *port, struct mcp_frame __user *user, bool nonblock)
+{
+	struct mcp_frame frame;
+	struct mcp_msg *msg;
+	int error;
+
+	if (copy_from_user(&frame, user, sizeof(frame)))
+		return -EFAULT;
+	if (mcp_envelope_is_empty(&frame.envelope)) {
+		if (frame.envelope.cookie || frame.body || frame.fds || frame.result ||
+		    frame.handle != -1)
+			return -EINVAL;
+		error = frame.slot ? mcp_port_release(port, frame.slot) : 0;
+	} else {
+		error = mcp_frame_begin(port, &frame);
+		if (!error)
+			error = frame.envelope.kind == MCP_REQUEST ? -EINVAL :
+								     mcp_frame_send(port, &frame);
+	}
+	if (error)
+		return error;
+	msg = mcp_port_wait(port, nonblock);
+	return IS_ERR(msg) ? go_on(user, 0, PTR_ERR(msg)) : take(port, user, msg);
+}

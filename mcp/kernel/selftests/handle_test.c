@@ -1,0 +1,666 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Test of authority: handles that are opened, narrowed, passed on and taken.
+ *
+ * Usage: handle_test            on a machine where mcp.ko is loaded, as root
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mcp_side.h"
+
+/* Sends a request that is at once cancelled, and answers what sending it gave. */
+static int try_call(struct pair *pair, int handle, unsigned int tool)
+{
+	struct mcp_frame frame = frame_request(handle, tool, "x", 1);
+	struct message message;
+	__u64 cookie;
+	int result;
+
+	result = side_send(&pair->client, &frame, &cookie);
+	if (result)
+		return result;
+	frame = frame_cancel(cookie);
+	side_send(&pair->client, &frame, NULL);
+	if (!side_next(&pair->client, &message, SOON))
+		return -ETIME;
+	if (message.slot)
+		side_release(&pair->client, &message);
+	return 0;
+}
+
+static int open_with(struct pair *pair, unsigned int rights)
+{
+	return open_handle(&pair->client.port, pair->name, rights, NULL);
+}
+
+static int narrow(struct pair *pair, int handle, unsigned int rights)
+{
+	struct mcp_grant args = grant_args(handle, rights);
+
+	return grant(&pair->client.port, &args);
+}
+
+/* ---- OPEN ---------------------------------------------------------------- */
+
+static void test_open_arguments(struct pair *pair)
+{
+	const struct mcp_open good = open_args(pair->name, MCP_RIGHT_READ);
+	struct {
+		const char *what;
+		struct mcp_open args;
+		int error;
+	} rows[] = {
+		{ "a flag", good, EINVAL },
+		{ "no rights", good, EINVAL },
+		{ "an unknown right", good, EINVAL },
+		{ "pins of no size", good, EINVAL },
+		{ "a size too small", good, EINVAL },
+		{ "a size too large", good, E2BIG },
+		{ "an empty name", good, EINVAL },
+		{ "a space in the name", good, EINVAL },
+		{ "something behind the name's end", good, EINVAL },
+		{ "a name that nobody serves", good, ENOENT },
+		{ "another generation", good, ESTALE },
+		{ "pins at a bad address", good, EFAULT },
+		{ "more pins than there are tools", good, EINVAL },
+	};
+	struct mcp_pin pin = { .tool = TOOL_READ };
+	int fd = pair->client.port.fd;
+
+	rows[0].args.flags = 1;
+	rows[1].args.rights = 0;
+	rows[2].args.rights |= 1u << 31;
+	rows[3].args.npins = 1;
+	rows[3].args.pins = address(&pin);
+	rows[3].args.pin_size = 0;
+	rows[4].args.size = 8;
+	rows[5].args.size = 8192;
+	memset(rows[6].args.name, 0, MCP_NAME_SIZE);
+	rows[7].args.name[2] = ' ';
+	rows[8].args.name[MCP_NAME_SIZE - 1] = 'x';
+	rows[9].args.name[0] = 'T';
+	rows[10].args.generation = ~0ull;
+	rows[11].args.npins = 1;
+	rows[11].args.pins = 8;
+	rows[12].args.npins = MCP_TOOL_ID_MAX + 1;
+	rows[12].args.pins = address(rows);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		check_errno(call(fd, MCP_IOC_OPEN, &rows[i].args), rows[i].error, "OPEN with %s",
+			    rows[i].what);
+	check_errno(call(fd, MCP_IOC_OPEN, NULL), EFAULT, "OPEN of nothing");
+}
+
+static void test_open(struct pair *pair)
+{
+	__u64 first, second;
+	int handle = open_handle(&pair->client.port, pair->name, MCP_RIGHT_READ, &first);
+	int other = open_handle(&pair->client.port, pair->name, MCP_RIGHT_READ, &second);
+	char byte;
+
+	check_errno(handle, 0, "OPEN gives a handle");
+	check(fcntl(handle, F_GETFD) == FD_CLOEXEC, "with close-on-exec");
+	check(first && second && first != second && first != pair->endpoint_id,
+	      "each handle has an id of its own");
+	check(read(handle, &byte, 1) < 0 && write(handle, &byte, 1) < 0 &&
+	      call(handle, MCP_IOC_INFO, &byte) == -ENOTTY, "it does nothing by itself");
+	check(!handle_dead(handle, 0), "it is not dead");
+	close(handle);
+	close(other);
+}
+
+static void test_rights(struct pair *pair)
+{
+	static const struct {
+		unsigned int rights, tool;
+		int error;
+		const char *what;
+	} rows[] = {
+		{ MCP_RIGHT_QUERY, 0, 0, "QUERY: no tool" },
+		{ MCP_RIGHT_QUERY, TOOL_READ, EACCES, "QUERY: a tool that reads" },
+		{ MCP_RIGHT_QUERY, TOOL_WRITE, EACCES, "QUERY: a tool that writes" },
+		{ MCP_RIGHT_READ, 0, EACCES, "READ: no tool" },
+		{ MCP_RIGHT_READ, TOOL_READ, 0, "READ: a tool that reads" },
+		{ MCP_RIGHT_READ, TOOL_WRITE, EACCES, "READ: a tool that writes" },
+		{ MCP_RIGHT_WRITE, 0, EACCES, "WRITE: no tool" },
+		{ MCP_RIGHT_WRITE, TOOL_WRITE, 0, "WRITE: a tool that writes" },
+		{ MCP_RIGHT_WRITE, TOOL_LAST, 0, "WRITE: the tool of the last id" },
+		{ MCP_RIGHT_GRANT, 0, EACCES, "GRANT alone: no tool" },
+		{ MCP_RIGHT_GRANT, TOOL_READ, EACCES, "GRANT alone: a tool" },
+		{ MCP_RIGHT_FDS, 0, EACCES, "FDS alone: no tool" },
+		{ ALL_RIGHTS, 7, EACCES, "all: a tool that is not there" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int handle = open_with(pair, rows[i].rights);
+
+		check_errno(try_call(pair, handle, rows[i].tool), rows[i].error, "%s",
+			    rows[i].what);
+		close(handle);
+	}
+}
+
+/* ---- GRANT --------------------------------------------------------------- */
+
+static void test_grant_arguments(struct pair *pair)
+{
+	int giver = open_with(pair, ALL_RIGHTS & ~MCP_RIGHT_WRITE);
+	int plain = open_with(pair, MCP_RIGHT_READ), fd = pair->client.port.fd;
+	const struct mcp_grant good = grant_args(giver, MCP_RIGHT_READ);
+	struct mcp_pin pin = { .tool = TOOL_READ };
+	struct {
+		const char *what;
+		struct mcp_grant args;
+		int error;
+	} rows[] = {
+		{ "a flag", good, EINVAL },
+		{ "pins of no size", good, EINVAL },
+		{ "no rights", good, EINVAL },
+		{ "an unknown right", good, EINVAL },
+		{ "a right that the giver lacks", good, EACCES },
+		{ "a handle without the right to", good, EACCES },
+		{ "no handle", good, EBADF },
+		{ "a descriptor that is none", good, EBADF },
+		{ "a space in the label", good, EINVAL },
+		{ "a quote in the label", good, EINVAL },
+		{ "something behind the label's end", good, EINVAL },
+		{ "an expiry that is over", good, EINVAL },
+		{ "pins at a bad address", good, EFAULT },
+		{ "a size too small", good, EINVAL },
+		{ "a size too large", good, E2BIG },
+	};
+
+	rows[0].args.flags = 1u << 31;
+	rows[1].args.npins = 1;
+	rows[1].args.pins = address(&pin);
+	rows[1].args.pin_size = 0;
+	rows[2].args.rights = 0;
+	rows[3].args.rights = 1u << 5;
+	rows[4].args.rights = MCP_RIGHT_WRITE;
+	rows[5].args.handle = plain;
+	rows[6].args.handle = -1;
+	rows[7].args.handle = fd;
+	memcpy(rows[8].args.label, "a b", 3);
+	memcpy(rows[9].args.label, "a\"b", 3);
+	rows[10].args.label[MCP_LABEL_SIZE - 1] = 'x';
+	rows[11].args.expiry = 1;
+	rows[12].args.npins = 1;
+	rows[12].args.pins = 8;
+	rows[13].args.size = 8;
+	rows[14].args.size = 8192;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		check_errno(call(fd, MCP_IOC_GRANT, &rows[i].args), rows[i].error, "GRANT with %s",
+			    rows[i].what);
+	close(giver);
+	close(plain);
+}
+
+static void test_narrower(struct pair *pair)
+{
+	struct mcp_pin pins[] = { { .tool = TOOL_WRITE }, { .tool = TOOL_READ } };
+	int wide = open_with(pair, ALL_RIGHTS), one, none, both;
+	struct mcp_grant args = grant_args(wide,
+					   MCP_RIGHT_READ | MCP_RIGHT_WRITE | MCP_RIGHT_GRANT);
+
+	args.pins = address(pins);
+	args.npins = 1;
+	one = grant(&pair->client.port, &args);
+	check_errno(one, 0, "a handle for one tool");
+	check_errno(try_call(pair, one, TOOL_WRITE), 0, "it calls that tool");
+	check_errno(try_call(pair, one, TOOL_READ), EACCES, "and no other");
+	check_errno(try_call(pair, one, 0), EACCES, "nor without a tool");
+	check_errno(try_call(pair, wide, TOOL_READ), 0, "what it came from still does");
+
+	/* Two tools from a handle for one. */
+	args = grant_args(one, MCP_RIGHT_READ | MCP_RIGHT_WRITE);
+	args.pins = address(pins);
+	args.npins = 2;
+	both = grant(&pair->client.port, &args);
+	check_errno(both, EACCES, "a tool that the giver does not lead to");
+	args.npins = 0;
+	args.pins = 0;
+	args.rights = MCP_RIGHT_READ;
+	none = grant(&pair->client.port, &args);
+	check_errno(none, 0, "fewer rights of a handle for one tool");
+	check_errno(try_call(pair, none, TOOL_WRITE), EACCES, "the right is missing");
+	check_errno(try_call(pair, none, TOOL_READ), EACCES, "the tool is missing");
+	check_errno(narrow(pair, none, MCP_RIGHT_READ), EACCES, "without GRANT nothing is derived");
+	close(none);
+	close(one);
+	close(wide);
+}
+
+static void test_depth(struct pair *pair)
+{
+	int handles[MCP_MAX_DEPTH + 2];
+
+	handles[0] = open_with(pair, ALL_RIGHTS);
+	for (int i = 1; i <= MCP_MAX_DEPTH; i++) {
+		handles[i] = narrow(pair, handles[i - 1], ALL_RIGHTS);
+		check_errno(handles[i], 0, "a grant of depth %d", i);
+	}
+	check_errno(narrow(pair, handles[MCP_MAX_DEPTH], MCP_RIGHT_READ), ELOOP, "one deeper");
+	/* Closing what is above takes nothing from below. */
+	for (int i = 0; i < MCP_MAX_DEPTH; i++)
+		close(handles[i]);
+	check_errno(try_call(pair, handles[MCP_MAX_DEPTH], TOOL_WRITE), 0,
+		    "the last one works when all above are closed");
+	close(handles[MCP_MAX_DEPTH]);
+}
+
+/* ---- Labels, fdinfo ------------------------------------------------------ */
+
+static bool fdinfo_has(int fd, const char *text)
+{
+	char path[64], line[256];
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "r");
+	if (!file)
+		return false;
+	while (fgets(line, sizeof(line), file))
+		found |= !!strstr(line, text);
+	fclose(file);
+	return found;
+}
+
+static void test_label(struct pair *pair)
+{
+	int wide = open_with(pair, ALL_RIGHTS), fd;
+	struct mcp_grant args = grant_args(wide, MCP_RIGHT_READ);
+	struct mcp_peer peer = { .size = sizeof(peer) };
+	struct mcp_frame frame;
+	struct message request, message;
+	__u64 cookie = 0;
+	char text[64];
+
+	memcpy(args.label, "agent-7/planner.01234567890_ABCD", MCP_LABEL_SIZE);
+	fd = grant(&pair->client.port, &args);
+	check_errno(fd, 0, "a label that fills its field");
+	check(fdinfo_has(fd, "agent-7/planner.01234567890_ABCD"), "fdinfo tells it");
+	check(fdinfo_has(fd, (char *)pair->name), "and the endpoint");
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)args.sender);
+	check(fdinfo_has(fd, text), "and the id");
+	frame = frame_request(fd, TOOL_READ, "x", 1);
+	side_send(&pair->client, &frame, &cookie);
+	if (check(side_next(&pair->server, &request, SOON), "a request on it")) {
+		peer.cookie = cookie;
+		check_errno(call(pair->server.port.fd, MCP_IOC_PEER, &peer), 0, "PEER of it");
+		check(peer.sender == args.sender && peer.uid == 0 && peer.gid == 0 &&
+		      peer.pid == (unsigned int)getpid() && peer.rights == MCP_RIGHT_READ &&
+		      peer.start_time && !memcmp(peer.label, args.label, MCP_LABEL_SIZE),
+		      "tells who sent it");
+		peer.flags = 1;
+		check_errno(call(pair->server.port.fd, MCP_IOC_PEER, &peer), EINVAL,
+			    "PEER with a flag");
+		peer.flags = 0;
+		check_errno(call(pair->client.port.fd, MCP_IOC_PEER, &peer), ENOENT,
+			    "PEER by who did not receive it");
+		frame = frame_response(cookie, NULL, 0);
+		side_send(&pair->server, &frame, NULL);
+		side_next(&pair->client, &message, SOON);
+		side_release(&pair->client, &message);
+		check_errno(call(pair->server.port.fd, MCP_IOC_PEER, &peer), ENOENT,
+			    "PEER after the answer");
+	}
+	close(fd);
+	close(wide);
+}
+
+/* ---- Quota --------------------------------------------------------------- */
+
+static void test_quota(struct pair *pair)
+{
+	int wide = open_with(pair, ALL_RIGHTS), two, one;
+	struct mcp_grant args = grant_args(wide, MCP_RIGHT_READ | MCP_RIGHT_GRANT);
+	struct message message;
+	struct mcp_frame frame;
+	__u64 cookies[3];
+
+	args.max_inflight = 2;
+	two = grant(&pair->client.port, &args);
+	check_errno(two, 0, "a quota of two requests");
+	args = grant_args(two, MCP_RIGHT_READ);
+	args.max_inflight = 3;
+	check_errno(grant(&pair->client.port, &args), EACCES, "a child with more requests");
+	args.max_inflight = 0;
+	one = grant(&pair->client.port, &args);
+	check_errno(one, 0, "a child with as many");
+	frame = frame_request(two, TOOL_READ, "x", 1);
+	check_errno(side_send(&pair->client, &frame, &cookies[0]), 0, "the first");
+	frame.handle = one;
+	check_errno(side_send(&pair->client, &frame, &cookies[1]), 0, "the second, on a child");
+	check_errno(side_send(&pair->client, &frame, NULL), EDQUOT, "a third on the child");
+	frame.handle = two;
+	check_errno(side_send(&pair->client, &frame, NULL), EDQUOT, "a third on the handle");
+	frame.handle = wide;
+	check_errno(side_send(&pair->client, &frame, &cookies[2]), 0,
+		    "its giver is not bound by it");
+	frame = frame_cancel(cookies[0]);
+	side_send(&pair->client, &frame, NULL);
+	side_next(&pair->client, &message, SOON);
+	frame = frame_request(one, TOOL_READ, "x", 1);
+	check_errno(side_send(&pair->client, &frame, &cookies[0]), 0, "one ended: one more");
+	check_errno(side_send(&pair->client, &frame, NULL), EDQUOT, "and not two");
+	for (size_t i = 0; i < ARRAY_SIZE(cookies); i++) {
+		frame = frame_cancel(cookies[i]);
+		side_send(&pair->client, &frame, NULL);
+		side_next(&pair->client, &message, SOON);
+	}
+	check_errno(try_call(pair, one, TOOL_READ), 0, "all are given back");
+	close(one);
+	close(two);
+
+	args = grant_args(wide, MCP_RIGHT_READ | MCP_RIGHT_GRANT);
+	args.max_bytes = 4096;
+	two = grant(&pair->client.port, &args);
+	args = grant_args(two, MCP_RIGHT_READ);
+	args.max_bytes = 4097;
+	check_errno(grant(&pair->client.port, &args), EACCES, "a child with more bytes");
+	static const unsigned char body[8192];
+
+	frame = frame_request(two, TOOL_READ, body, 3000);
+	check_errno(side_send(&pair->client, &frame, &cookies[0]), 0, "3000 of 4096 bytes");
+	check_errno(side_send(&pair->client, &frame, NULL), EDQUOT, "3000 more");
+	frame = frame_cancel(cookies[0]);
+	side_send(&pair->client, &frame, NULL);
+	side_next(&pair->client, &message, SOON);
+	frame = frame_request(two, TOOL_READ, body, 3000);
+	check_errno(side_send(&pair->client, &frame, &cookies[0]), 0, "they are given back");
+	frame = frame_cancel(cookies[0]);
+	side_send(&pair->client, &frame, NULL);
+	side_next(&pair->client, &message, SOON);
+	close(two);
+	close(wide);
+}
+
+/* ---- Expiry -------------------------------------------------------------- */
+
+static void test_expiry(struct pair *pair)
+{
+	int wide = open_with(pair, ALL_RIGHTS), brief, child;
+	struct mcp_grant args = grant_args(wide, MCP_RIGHT_READ | MCP_RIGHT_GRANT);
+	struct message request, message = { 0 };
+	struct mcp_frame frame;
+	__u64 cookie = 0, end = now_ns() + 200000000;
+
+	args.expiry = end;
+	brief = grant(&pair->client.port, &args);
+	args = grant_args(brief, MCP_RIGHT_READ);
+	args.expiry = end + 60000000000ull;
+	check_errno(grant(&pair->client.port, &args), EACCES, "a later expiry than the giver's");
+	args.expiry = 0;
+	child = grant(&pair->client.port, &args);
+	check_errno(child, 0, "a child with its giver's expiry");
+	frame = frame_request(child, TOOL_READ, "x", 1);
+	check_errno(side_send(&pair->client, &frame, &cookie), 0, "a call before the expiry");
+	check(side_next(&pair->server, &request, SOON), "is received");
+	check(side_next(&pair->client, &message, SOON) &&
+	      is_kernel(&message, MCP_RESPONSE, cookie, EKEYEXPIRED) && now_ns() >= end,
+	      "the expiry ends it");
+	side_release(&pair->client, &message);
+	check(side_next(&pair->server, &message, SOON) &&
+	      is_kernel(&message, MCP_CANCEL, cookie, EKEYEXPIRED), "the server gets a CANCEL");
+	frame = frame_response(cookie, NULL, 0);
+	check_errno(side_send(&pair->server, &frame, NULL), ECANCELED, "a late answer");
+	frame = frame_request(child, TOOL_READ, "x", 1);
+	check_errno(side_send(&pair->client, &frame, NULL), EKEYEXPIRED, "a call after the expiry");
+	check_errno(narrow(pair, brief, MCP_RIGHT_READ), EKEYEXPIRED, "a grant after the expiry");
+	check(handle_dead(child, SOON) && handle_dead(brief, SOON),
+	      "poll() says that both are dead");
+	check(!handle_dead(wide, 0), "what they came from lives");
+	close(child);
+	close(brief);
+	close(wide);
+}
+
+/* ---- REVOKE -------------------------------------------------------------- */
+
+static void test_revoke_arguments(struct pair *pair)
+{
+	int fd = pair->client.port.fd, wide, plain;
+	struct mcp_revoke good, args;
+	__u64 id, plain_id;
+
+	wide = open_handle(&pair->client.port, pair->name, ALL_RIGHTS, &id);
+	plain = open_handle(&pair->client.port, pair->name, MCP_RIGHT_READ, &plain_id);
+	good = (struct mcp_revoke){ .size = sizeof(good), .handle = wide, .sender = id };
+	args = good;
+	args.flags = 1;
+	check_errno(call(fd, MCP_IOC_REVOKE, &args), EINVAL, "REVOKE with a flag");
+	args = good;
+	args.reserved = 1;
+	check_errno(call(fd, MCP_IOC_REVOKE, &args), EINVAL, "REVOKE with something in reserved");
+	args = good;
+	args.handle = fd;
+	check_errno(call(fd, MCP_IOC_REVOKE, &args), EBADF, "REVOKE with no handle");
+	check_errno(revoke(&pair->client.port, -1, id), ENOTCONN, "REVOKE by who serves nothing");
+	check_errno(revoke(&pair->client.port, plain, plain_id), EACCES,
+		    "REVOKE with a handle that lacks GRANT");
+	check_errno(revoke(&pair->client.port, wide, plain_id), ENOENT,
+		    "REVOKE of a handle that was not derived from it");
+	check_errno(revoke(&pair->client.port, wide, 0), EINVAL, "REVOKE of nobody");
+	check_errno(try_call(pair, wide, TOOL_READ), 0, "none of that took a thing");
+	close(wide);
+	close(plain);
+}
+
+static void test_revoke_tree(struct pair *pair)
+{
+	struct mcp_grant args;
+	int root, left, right, leaf;
+	__u64 left_id, root_id;
+
+	root = open_handle(&pair->client.port, pair->name, ALL_RIGHTS, &root_id);
+	args = grant_args(root, ALL_RIGHTS);
+	left = grant(&pair->client.port, &args);
+	left_id = args.sender;
+	right = narrow(pair, root, ALL_RIGHTS);
+	leaf = narrow(pair, left, ALL_RIGHTS);
+
+	check_errno(revoke(&pair->client.port, left, root_id), ENOENT,
+		    "a child's holder cannot take its giver");
+	check_errno(revoke(&pair->client.port, right, left_id), ENOENT, "nor its sibling");
+	check_errno(revoke(&pair->client.port, root, left_id), 0, "the giver takes a child");
+	check_errno(try_call(pair, left, TOOL_READ), EKEYREVOKED, "it is dead");
+	check_errno(try_call(pair, leaf, TOOL_READ), EKEYREVOKED, "with what came from it");
+	check_errno(try_call(pair, right, TOOL_READ), 0, "its sibling lives");
+	check_errno(try_call(pair, root, TOOL_READ), 0, "the giver lives");
+	check(handle_dead(left, SOON) && handle_dead(leaf, SOON) && !handle_dead(right, 0),
+	      "poll() says the same");
+	check_errno(narrow(pair, leaf, MCP_RIGHT_READ), EKEYREVOKED,
+		    "nothing is derived from a dead one");
+	check_errno(revoke(&pair->client.port, leaf, root_id), ENOENT, "or takes what is above");
+	check_errno(revoke(&pair->server.port, -1, root_id), 0, "the endpoint takes the root");
+	check_errno(try_call(pair, right, TOOL_READ), EKEYREVOKED, "and all below");
+	close(root);
+	close(left);
+	close(right);
+	close(leaf);
+}
+
+/* A grand-child, when what is between them was closed. */
+static void test_revoke_closed(struct pair *pair)
+{
+	struct mcp_grant args;
+	int root, middle, leaf;
+	__u64 middle_id;
+
+	root = open_with(pair, ALL_RIGHTS);
+	args = grant_args(root, ALL_RIGHTS);
+	middle = grant(&pair->client.port, &args);
+	middle_id = args.sender;
+	leaf = narrow(pair, middle, MCP_RIGHT_READ);
+	close(middle);
+	check_errno(try_call(pair, leaf, TOOL_READ), 0, "closing a handle takes nothing");
+	check_errno(revoke(&pair->client.port, root, middle_id), 0, "but it can be revoked");
+	check_errno(try_call(pair, leaf, TOOL_READ), EKEYREVOKED, "with what came from it");
+	close(leaf);
+	close(root);
+}
+
+static void test_revoke_call(enum path path)
+{
+	struct message request, message = { 0 };
+	struct mcp_grant args;
+	struct mcp_frame frame;
+	struct pair pair;
+	__u64 cookie = 0;
+	int leaf;
+
+	pair_need(&pair, path, path);
+	args = grant_args(pair.handle, MCP_RIGHT_READ);
+	leaf = grant(&pair.client.port, &args);
+	frame = frame_request(leaf, TOOL_READ, "x", 1);
+	check_errno(side_send(&pair.client, &frame, &cookie), 0, "%s: a call", pair.path);
+	check(side_next(&pair.server, &request, SOON), "%s: is received", pair.path);
+	check_errno(revoke(&pair.client.port, pair.handle, args.sender), 0,
+		    "%s: its handle is revoked", pair.path);
+	check(side_next(&pair.client, &message, SOON) &&
+	      is_kernel(&message, MCP_RESPONSE, cookie, EKEYREVOKED),
+	      "%s: the call ends with EKEYREVOKED", pair.path);
+	check(side_next(&pair.server, &message, SOON) &&
+	      is_kernel(&message, MCP_CANCEL, cookie, EKEYREVOKED),
+	      "%s: the server gets a CANCEL", pair.path);
+	frame = frame_response(cookie, NULL, 0);
+	check_errno(side_send(&pair.server, &frame, NULL), ECANCELED, "%s: a late answer",
+		    pair.path);
+	check_errno(try_call(&pair, pair.handle, TOOL_READ), 0, "%s: the giver still calls",
+		    pair.path);
+	close(leaf);
+	pair_close(&pair);
+}
+
+/* ---- Passing ------------------------------------------------------------- */
+
+static int send_fd(int socket, int fd)
+{
+	char byte = 0, control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec data = { &byte, 1 };
+	struct msghdr header = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
+				 .msg_controllen = sizeof(control) };
+	struct cmsghdr *part = CMSG_FIRSTHDR(&header);
+
+	part->cmsg_level = SOL_SOCKET;
+	part->cmsg_type = SCM_RIGHTS;
+	part->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(part), &fd, sizeof(fd));
+	return sendmsg(socket, &header, 0) == 1 ? 0 : -errno;
+}
+
+static int receive_fd(int socket)
+{
+	char byte, control[CMSG_SPACE(sizeof(int))];
+	struct iovec data = { &byte, 1 };
+	struct msghdr header = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
+				 .msg_controllen = sizeof(control) };
+	int fd;
+
+	if (recvmsg(socket, &header, MSG_CMSG_CLOEXEC) != 1 || !CMSG_FIRSTHDR(&header))
+		return -errno;
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof(fd));
+	return fd;
+}
+
+/* Another user calls on a handle that was passed to it, and answers 0 if it may. */
+static int call_on_passed(void *argument)
+{
+	struct mcp_frame frame;
+	struct port port;
+	int handle;
+
+	handle = receive_fd(*(int *)argument);
+	if (handle < 0 || port_open(&port, MCP_ARENA_MIN))
+		return 50;
+	frame = frame_request(handle, TOOL_READ, "x", 1);
+	if (write(port.fd, &frame, sizeof(frame)) != sizeof(frame))
+		return 51;
+	if (read(port.fd, &frame, sizeof(frame)) != sizeof(frame) ||
+	    frame.envelope.kind != MCP_RESPONSE || frame.envelope.flags)
+		return 52;
+	frame = frame_request(handle, TOOL_WRITE, "x", 1);
+	if (write(port.fd, &frame, sizeof(frame)) >= 0 || errno != EACCES)
+		return 53;
+	return 0;
+}
+
+static void test_passing(struct pair *pair)
+{
+	int sockets[2], handle = open_with(pair, MCP_RIGHT_READ), status;
+	struct message request;
+	struct mcp_frame frame;
+	pid_t child;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sockets))
+		bail_out("a pair of sockets");
+	check_errno(send_fd(sockets[0], handle), 0, "a handle goes through a socket");
+	close(handle); /* the one on its way keeps it */
+	child = fork();
+	if (!child)
+		_exit(as_user(1000, 1000, 0, call_on_passed, &sockets[1]));
+	if (check(side_next(&pair->server, &request, SOON), "another user calls on it")) {
+		struct mcp_peer peer = { .size = sizeof(peer), .cookie = request.envelope.cookie };
+
+		check(!call(pair->server.port.fd, MCP_IOC_PEER, &peer) && peer.uid == 1000 &&
+		      peer.gid == 1000, "PEER tells that user");
+		frame = frame_response(request.envelope.cookie, NULL, 0);
+		check_errno(side_send(&pair->server, &frame, NULL), 0, "it is answered");
+	}
+	waitpid(child, &status, 0);
+	check(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+	      "and may no more than the handle says (%d)", WEXITSTATUS(status));
+	close(sockets[0]);
+	close(sockets[1]);
+}
+
+/* After exec() it is closed; after fork() both have it. */
+static int use_inherited(void *argument)
+{
+	struct pair *pair = argument;
+	struct mcp_frame frame = frame_request(pair->handle, TOOL_READ, "x", 1);
+	struct port port;
+
+	if (port_open(&port, MCP_ARENA_MIN))
+		return 50;
+	return write(port.fd, &frame, sizeof(frame)) == sizeof(frame) ? 0 : 51;
+}
+
+static void test_fork(struct pair *pair)
+{
+	struct message message;
+
+	check(in_child(use_inherited, pair) == 0, "a child of fork() calls on the handle");
+	/* It was taken away with the child's file. */
+	check(!side_next(&pair->server, &message, NEVER), "its call ends with it");
+	check_errno(try_call(pair, pair->handle, TOOL_READ), 0, "the parent's handle lives");
+}
+
+int main(void)
+{
+	static void (*const scenes[])(struct pair *) = {
+		test_open_arguments, test_open, test_rights, test_grant_arguments, test_narrower,
+		test_depth, test_label, test_quota, test_expiry, test_revoke_arguments,
+		test_revoke_tree, test_revoke_closed, test_passing, test_fork,
+	};
+
+	test_begin();
+	for (size_t i = 0; i < ARRAY_SIZE(scenes); i++) {
+		struct pair pair;
+
+		pair_need(&pair, BY_RW, BY_RW);
+		scenes[i](&pair);
+		pair_close(&pair);
+	}
+	for (enum path path = 0; path < PATHS; path++)
+		test_revoke_call(path);
+	return test_end();
+}
