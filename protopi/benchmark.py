@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Run mcp-bench in a booted test image, and say what the figures have to be.
+
+The figures are instructions: the machine runs under `-icount`, with one CPU. They are no times of a Pi 4.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from protopi.boot.qemu import Options
+from protopi.boot.shell import ask, shell
+from protopi.errors import InfraError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from protopi.boot.board import Board
+    from protopi.boot.tools import Tools
+
+PROGRAM = "/usr/lib/protopi/mcp-bench"
+MODULE = "/usr/lib/protopi/mcp.ko"
+#: A whole run takes the host one to three minutes.
+SECONDS = 1200
+#: Until what is loaded after ready has said what it has to say: two (virtual) seconds without a message.
+SETTLED = 'while n=$(dmesg | wc -l); sleep 2; [ "$n" != "$(dmesg | wc -l)" ]; do :; done'
+#: What loading the module may add to any other operation.
+MOST_OVERHEAD = 0.005
+#: Shown, not judged: what starting a program costs moves by 0.7 % with the state of the page allocator, module or not.
+NOT_JUDGED = frozenset({"exec"})
+
+Row = tuple[str, int, int]
+#: (row, most times, of row): path, bytes, depth.
+RATIOS: tuple[tuple[Row, float, Row], ...] = (
+    (("mcp-ioctl", 128, 1), 0.95, ("pipe", 128, 1)),
+    (("mcp-uring", 128, 1), 1.20, ("pipe", 128, 1)),
+    (("mcp-uring", 128, 1), 1.00, ("unix", 128, 1)),
+    (("mcp-uring", 4096, 1), 0.85, ("unix", 4096, 1)),
+    (("mcp-ioctl", 128, 1), 0.30, ("broker", 128, 1)),
+    (("mcp-uring", 128, 1), 0.40, ("broker", 128, 1)),
+)
+#: (row, most instructions)
+LIMITS: tuple[tuple[Row, int], ...] = ((("mcp-uring", 128, 32), 3000),)
+
+
+def _title(row: Row) -> str:
+    path, size, depth = row
+    return f"{path} {size} B" + (f" x{depth}" if depth > 1 else "")
+
+
+def judge(result: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a result: rows that are missing or invalid, and aims that were missed."""
+    rows: dict[Row, Mapping[str, Any]] = {(row["path"], row["bytes"], row["depth"]): row for row in result["rows"]}
+    reasons = [f"{_title(key)}: invalid" for key, row in rows.items() if not row["valid"]]
+    costs = {key: float(row["instructions"]) for key, row in rows.items() if row["instructions"] is not None}
+    for key, most, other in RATIOS:
+        if key not in costs or other not in costs:
+            reasons.append(f"{_title(key)}, {_title(other)}: not measured")
+        elif costs[key] > most * costs[other]:
+            ratio = costs[key] / costs[other]
+            reasons.append(f"{_title(key)}: {ratio:.3f} x {_title(other)}, at most {most:.2f}")
+    for key, limit in LIMITS:
+        if key not in costs:
+            reasons.append(f"{_title(key)}: not measured")
+        elif costs[key] > limit:
+            reasons.append(f"{_title(key)}: {costs[key]:.0f} instructions, at most {limit}")
+    if not result["idle_overhead"]:
+        reasons.append("the cost to the rest of the system was not measured")
+    for name, share in result["idle_overhead"].items():
+        if share > MOST_OVERHEAD and name not in NOT_JUDGED:
+            reasons.append(f"{name}: {share:.2%} dearer for the module, at most {MOST_OVERHEAD:.1%}")
+    return reasons
+
+
+def overhead(before: Mapping[str, float], *others: Mapping[str, float]) -> dict[str, float]:
+    """How much dearer each operation has become, as a fraction: the worst of `others`, 0 where none is dearer."""
+    return {name: max(0.0, *(other[name] / cost - 1 for other in others)) for name, cost in before.items()}
+
+
+def run_bench(image: Path, board: Board, tools: Tools) -> dict[str, Any]:
+    """Boot the image and measure: {"rows": [...], "idle_overhead": {...}, ...}.
+
+    The module's cost to the rest is taken in the same boot: unloaded ("before"; the boot had loaded it), loaded again,
+    unloaded again ("after"); all three are in "rest". Raises InfraError
+    when the image does not boot or has no mcp-bench, or when the program printed no result.
+    """
+    with shell(image, board, tools, Options(extra=("-smp", "1"))) as child:
+        if ask(child, f"test -x {PROGRAM} && test -c /dev/mcp; echo $?") != "0":
+            raise InfraError("the image has no mcp-bench or no /dev/mcp", hint="use a test image")
+        ask(child, SETTLED, 120)
+        result = _printed(child, "--json")
+        rest = []
+        for command in ("rmmod mcp", f"insmod {MODULE}", "rmmod mcp"):
+            if said := ask(child, f"{command} || echo failed"):
+                raise InfraError(f"{command}: {said}")
+            rest.append(_printed(child, "--rest"))
+    result["idle_overhead"] = overhead(*rest)
+    result["rest"] = dict(zip(("before", "loaded", "after"), rest, strict=True))
+    return result
+
+
+def _printed(child: Any, option: str) -> dict[str, Any]:
+    """The JSON that mcp-bench prints; it goes through a file, so that no message of the kernel gets into it."""
+    said = ask(child, f"{PROGRAM} {option} > /tmp/mcp-bench.json 2> /tmp/mcp-bench.log", SECONDS)
+    text = ask(child, "cat /tmp/mcp-bench.json")
+    try:
+        result = json.loads(text)
+    except ValueError as error:
+        log = ask(child, "cat /tmp/mcp-bench.log")
+        raise InfraError(f"mcp-bench {option} printed no result: {said or log or text!r}") from error
+    assert isinstance(result, dict)
+    return result

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""protopi.benchmark: who judges the figures reports each way in which they can be wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from protopi.benchmark import LIMITS, MOST_OVERHEAD, RATIOS, Row, judge, overhead
+
+
+def result(**changed: float) -> dict[str, Any]:
+    """A result that meets every aim exactly; `changed` replaces the cost of a row, "path_bytes_depth"."""
+    costs: dict[Row, float] = {("pipe", 128, 1): 8000, ("unix", 128, 1): 12000, ("broker", 128, 1): 33000}
+    costs |= {("unix", 4096, 1): 17000}
+    for key, most, other in RATIOS:
+        costs[key] = min(costs.get(key, 1e9), most * costs[other])
+    costs |= {key: float(limit) for key, limit in LIMITS}
+    for name, cost in changed.items():
+        path, size, depth = name.rsplit("_", 2)
+        costs[path.replace("_", "-"), int(size), int(depth)] = cost
+    rows = [
+        {"path": path, "bytes": size, "depth": depth, "instructions": cost, "valid": True}
+        for (path, size, depth), cost in costs.items()
+    ]
+    return {"rows": rows, "idle_overhead": {"pipe": MOST_OVERHEAD}}
+
+
+def test_what_meets_every_aim_passes() -> None:
+    assert judge(result()) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "cost", "reasons"),
+    [
+        ("mcp_ioctl_128_1", 7700.0, ["0.963 x pipe"]),
+        ("mcp_ioctl_128_1", 10000.0, ["1.250 x pipe", "0.303 x broker"]),
+        ("mcp_uring_128_1", 9700.0, ["1.212 x pipe"]),
+        ("mcp_uring_4096_1", 14600.0, ["0.859 x unix"]),
+        ("mcp_uring_128_32", 3001.0, ["3001 instructions"]),
+    ],
+)
+def test_an_aim_that_is_missed_is_reported(row: str, cost: float, reasons: list[str]) -> None:
+    said = judge(result(**{row: cost}))
+    assert len(said) == len(reasons)
+    assert all(wanted in reason for wanted, reason in zip(reasons, said, strict=True))
+
+
+@pytest.mark.parametrize("index", range(len(result()["rows"])))
+def test_a_row_that_is_missing_failed_or_invalid_is_reported(index: int) -> None:
+    missing, failed, invalid = result(), result(), result()
+    del missing["rows"][index]
+    failed["rows"][index] |= {"instructions": None, "valid": False}
+    invalid["rows"][index]["valid"] = False
+    assert any("not measured" in reason for reason in judge(missing))
+    assert any("invalid" in reason for reason in judge(failed))
+    assert judge(invalid)
+
+
+def test_the_cost_to_the_rest_is_limited_and_has_to_be_there() -> None:
+    dear, none = result(), result()
+    dear["idle_overhead"] = {"fork": 0.0051, "exec": 0.0071}
+    none["idle_overhead"] = {}
+    assert len(judge(dear)) == len(judge(none)) == 1
+
+
+def test_overhead_is_the_worst_of_both_and_never_negative() -> None:
+    before = {"pipe": 1000.0, "fork": 100.0}
+    assert overhead(before, {"pipe": 1010.0, "fork": 99.0}, {"pipe": 990.0, "fork": 98.0}) == {
+        "pipe": pytest.approx(0.01),
+        "fork": 0.0,
+    }
