@@ -66,6 +66,9 @@ class Far(paramiko.ServerInterface):
         return True
 
     def _serve(self, channel: paramiko.Channel, command: bytes) -> None:
+        # The client sends input, or its end, once it has been told that the command runs: a command that is over
+        # before that would close the channel first, which no SSH server does.
+        first = channel.recv(65536)
         if self.drop:
             channel.sendall(b"half an ans")
             channel.get_transport().close()
@@ -80,8 +83,10 @@ class Far(paramiko.ServerInterface):
         def feed() -> None:
             assert child.stdin
             with contextlib.suppress(BrokenPipeError), child.stdin:
-                while data := channel.recv(65536):
+                data = first
+                while data:
                     child.stdin.write(data)
+                    data = channel.recv(65536)
 
         def errors() -> None:
             assert child.stderr
