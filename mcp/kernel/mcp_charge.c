@@ -37,7 +37,7 @@ bool mcp_charge(struct mcp_exchange *exchange, bool to_server, u32 requests, u32
 {
 	struct mcp_handle *first = exchange->handle, *handle;
 
-	if (to_server == exchange->backward)
+	if (!mcp_from_handle(exchange, to_server))
 		return mcp_quota_charge(&first->back, requests, units, quarter);
 	for (handle = first; handle; handle = handle->parent)
 		if (!mcp_quota_charge(&handle->quota, requests, units, quarter))
@@ -65,7 +65,7 @@ void mcp_uncharge(struct mcp_exchange *exchange, bool to_server, u32 requests, u
 {
 	struct mcp_handle *first = exchange->handle;
 
-	if (to_server == exchange->backward) {
+	if (!mcp_from_handle(exchange, to_server)) {
 		mcp_quota_uncharge(&first->back, requests, units);
 		return;
 	}

@@ -42,6 +42,22 @@ int mcp_copy_in(void *to, size_t known, const void __user *user)
 }
 
 /**
+ * mcp_rows_fit() - can these be rows of tools?
+ * @address: of the first
+ * @count: how many; without any there is no address
+ * @row_size: bytes of a row, by the caller; may be zero without any
+ * @known: bytes of a row here
+ *
+ * Return: whether they can be read.
+ */
+bool mcp_rows_fit(u64 address, u32 count, u32 row_size, size_t known)
+{
+	if (!count)
+		return !address && (!row_size || row_size == known);
+	return count <= MCP_TOOL_ID_MAX && row_size == known;
+}
+
+/**
  * mcp_new_sender() - an id for a handle or an endpoint
  *
  * The first is random, so that nobody takes an id for a small number that

@@ -126,8 +126,7 @@ static struct mcp_tool_table *make_table(u64 address, u32 count, u32 row_size)
 	u32 i, size;
 	int error = 0;
 
-	if (count > MCP_TOOL_ID_MAX || (row_size != sizeof(*tools) && (count || row_size)) ||
-	    (!count && address))
+	if (!mcp_rows_fit(address, count, row_size, sizeof(*tools)))
 		return ERR_PTR(-EINVAL);
 	tools = kvmalloc_array(count ?: 1, sizeof(*tools), GFP_KERNEL_ACCOUNT);
 	if (!tools)

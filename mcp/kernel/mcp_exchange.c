@@ -15,7 +15,6 @@
  *           Pages are never referenced from here: a lazy server cannot keep
  *           the arena of a caller that is gone.
  */
-#include <linux/hash.h>
 #include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -222,6 +221,31 @@ struct mcp_exchange *mcp_exchange_find(u64 cookie)
 		}
 	}
 	spin_unlock(&bucket->lock);
+	return NULL;
+}
+
+/**
+ * mcp_exchange_find_served() - one that a port was sent and has not answered
+ * @port: the server
+ * @cookie: any number
+ *
+ * Its state is read without the lock: who answers at the same time is seen to
+ * by whoever acts on it.
+ *
+ * Return: an exchange with a reference, or NULL.
+ */
+struct mcp_exchange *mcp_exchange_find_served(struct mcp_port *port, u64 cookie)
+{
+	struct mcp_exchange *exchange = mcp_exchange_find(cookie);
+	u8 state;
+
+	if (!exchange)
+		return NULL;
+	state = READ_ONCE(exchange->serve_state);
+	if (exchange->server == port &&
+	    (state == MCP_SERVE_OPEN || state == MCP_SERVE_CANCELED))
+		return exchange;
+	mcp_exchange_put(exchange);
 	return NULL;
 }
 
@@ -492,14 +516,9 @@ long mcp_ioctl_peer(struct mcp_port *port, struct mcp_peer __user *user)
 		return error;
 	if (peer.flags)
 		return -EINVAL;
-	exchange = mcp_exchange_find(peer.cookie);
+	exchange = mcp_exchange_find_served(port, peer.cookie);
 	if (!exchange)
 		return -ENOENT;
-	spin_lock(&port->lock);
-	if (exchange->server != port || (exchange->serve_state != MCP_SERVE_OPEN &&
-					 exchange->serve_state != MCP_SERVE_CANCELED))
-		error = -ENOENT;
-	spin_unlock(&port->lock);
 	peer = (struct mcp_peer){
 		.size = sizeof(peer),
 		.cookie = exchange->cookie,
@@ -512,7 +531,5 @@ long mcp_ioctl_peer(struct mcp_port *port, struct mcp_peer __user *user)
 	};
 	memcpy(peer.label, exchange->handle->label, sizeof(peer.label));
 	mcp_exchange_put(exchange);
-	if (!error && copy_to_user(user, &peer, sizeof(peer)))
-		error = -EFAULT;
-	return error;
+	return copy_to_user(user, &peer, sizeof(peer)) ? -EFAULT : 0;
 }

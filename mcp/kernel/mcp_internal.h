@@ -335,7 +335,11 @@ extern const struct file_operations mcp_handle_fops;
 struct mcp_handle *mcp_handle_of(struct file *file);
 void mcp_handle_free(struct mcp_handle *handle);
 void mcp_handle_kill(struct mcp_handle *handle, int error);
+int mcp_handle_error(const struct mcp_handle *handle);
 int mcp_handle_admit(struct mcp_handle *handle, const struct mcp_envelope *envelope);
+
+/* ---- mcp_grant.c: how handles are made and taken ---- */
+
 long mcp_ioctl_open(struct mcp_port *port, struct mcp_open __user *user);
 long mcp_ioctl_grant(struct mcp_port *port, struct mcp_grant __user *user);
 long mcp_ioctl_revoke(struct mcp_port *port, struct mcp_revoke __user *user);
@@ -470,6 +474,7 @@ struct mcp_exchange {
 int mcp_exchange_init(void);
 void mcp_exchange_exit(void);
 struct mcp_exchange *mcp_exchange_find(u64 cookie);
+struct mcp_exchange *mcp_exchange_find_served(struct mcp_port *port, u64 cookie);
 void mcp_exchange_free(struct mcp_exchange *exchange);
 void mcp_exchange_unlink(struct mcp_exchange *exchange);
 void mcp_exchange_end(struct mcp_exchange *exchange, int error);
@@ -487,6 +492,26 @@ static inline void mcp_exchange_put(struct mcp_exchange *exchange)
 {
 	if (refcount_dec_and_test(&exchange->refs))
 		mcp_exchange_free(exchange);
+}
+
+/* Does a message to this side come from the handle, and not from the endpoint? */
+static inline bool mcp_from_handle(const struct mcp_exchange *exchange, bool to_server)
+{
+	return to_server != exchange->backward;
+}
+
+/* The stamp of a message to this side. */
+static inline u64 mcp_sender_to(const struct mcp_exchange *exchange, bool to_server)
+{
+	return mcp_from_handle(exchange, to_server) ? exchange->handle->sender :
+						      exchange->handle->endpoint->sender;
+}
+
+/* May a message to this side bring so many descriptors? An endpoint always may. */
+static inline bool mcp_may_send_fds(const struct mcp_exchange *exchange, bool to_server, u32 nfds)
+{
+	return !nfds || !mcp_from_handle(exchange, to_server) ||
+	       exchange->handle->rights & MCP_RIGHT_FDS;
 }
 
 static inline struct mcp_exchange *mcp_exchange_get(struct mcp_exchange *exchange)
@@ -532,6 +557,7 @@ struct io_uring_cmd *mcp_uring_unpark(struct mcp_port *port, struct mcp_msg *msg
 
 long mcp_ioctl_info(struct mcp_info __user *user);
 int mcp_copy_in(void *to, size_t known, const void __user *user);
+bool mcp_rows_fit(u64 address, u32 count, u32 row_size, size_t known);
 u64 mcp_new_sender(void);
 void mcp_senders_start(u64 first);
 

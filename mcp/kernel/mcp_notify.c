@@ -62,12 +62,6 @@ out:
 	return error;
 }
 
-static u64 sender_of(const struct mcp_exchange *exchange, bool to_server)
-{
-	return to_server == exchange->backward ? exchange->handle->endpoint->sender :
-						 exchange->handle->sender;
-}
-
 /* Send it, or take all back. */
 static int commit(struct mcp_msg *msg, struct mcp_port *receiver, const struct mcp_frame *frame,
 		  struct mcp_area *area, int error)
@@ -86,7 +80,7 @@ static int commit(struct mcp_msg *msg, struct mcp_port *receiver, const struct m
 			exchange->credit++;
 	} else {
 		mcp_msg_stamp(area, msg->unit, &frame->envelope, 0,
-			      sender_of(exchange, to_server));
+			      mcp_sender_to(exchange, to_server));
 		cmd = mcp_msg_push(msg);
 	}
 	spin_unlock(&receiver->lock);
@@ -127,8 +121,7 @@ int mcp_notify(struct mcp_port *port, const struct mcp_frame *frame)
 	to_server = exchange->server != port;
 	receiver = to_server ? exchange->server : exchange->caller;
 	error = -EACCES;
-	if (envelope->nfds && to_server != exchange->backward &&
-	    !(exchange->handle->rights & MCP_RIGHT_FDS))
+	if (!mcp_may_send_fds(exchange, to_server, envelope->nfds))
 		goto put;
 	error = -ENOMEM;
 	msg = mcp_msg_new();

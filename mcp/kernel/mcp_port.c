@@ -153,6 +153,21 @@ static bool give(struct mcp_port *port, struct mcp_msg *msg, struct io_uring_cmd
 	return true;
 }
 
+/* Where in the queue it goes is the caller's to say. */
+static struct io_uring_cmd *push_at(struct mcp_port *port, struct mcp_msg *msg,
+				    struct list_head *before)
+{
+	struct io_uring_cmd *cmd;
+
+	lockdep_assert_held(&port->lock);
+	if (!give(port, msg, &cmd)) {
+		list_add_tail(&msg->node, before);
+		if (wq_has_sleeper(&port->poll))
+			wake_up_interruptible_poll(&port->poll, EPOLLIN | EPOLLRDNORM);
+	}
+	return cmd;
+}
+
 /**
  * mcp_port_push() - a message for whoever receives here
  * @port: its lock is held, and it is not dead
@@ -163,15 +178,7 @@ static bool give(struct mcp_port *port, struct mcp_msg *msg, struct io_uring_cmd
  */
 struct io_uring_cmd *mcp_port_push(struct mcp_port *port, struct mcp_msg *msg)
 {
-	struct io_uring_cmd *cmd;
-
-	lockdep_assert_held(&port->lock);
-	if (!give(port, msg, &cmd)) {
-		list_add_tail(&msg->node, &port->queue);
-		if (wq_has_sleeper(&port->poll))
-			wake_up_interruptible_poll(&port->poll, EPOLLIN | EPOLLRDNORM);
-	}
-	return cmd;
+	return push_at(port, msg, &port->queue);
 }
 
 /**
@@ -183,18 +190,10 @@ struct io_uring_cmd *mcp_port_push(struct mcp_port *port, struct mcp_msg *msg)
  */
 struct io_uring_cmd *mcp_port_push_back(struct mcp_port *port, struct mcp_msg *msg)
 {
-	struct io_uring_cmd *cmd;
-
-	lockdep_assert_held(&port->lock);
 	msg->flags &= ~MCP_MSG_DELIVERED;
 	if (msg->kind == MCP_REQUEST && msg->exchange->serve_state == MCP_SERVE_OPEN)
 		msg->exchange->serve_state = MCP_SERVE_QUEUED;
-	if (!give(port, msg, &cmd)) {
-		list_add(&msg->node, &port->queue);
-		if (wq_has_sleeper(&port->poll))
-			wake_up_interruptible_poll(&port->poll, EPOLLIN | EPOLLRDNORM);
-	}
-	return cmd;
+	return push_at(port, msg, port->queue.next);
 }
 
 /**
@@ -417,9 +416,7 @@ void mcp_port_close(struct mcp_port *port)
 	}
 	drop_queue(port);
 
-	spin_lock(&port->lock);
 	area = port->area;
-	spin_unlock(&port->lock);
 	if (area) {
 		drop_slots(port, area);
 		spin_lock(&port->lock);

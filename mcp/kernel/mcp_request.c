@@ -63,13 +63,11 @@ static int aim_at_peer(struct mcp_exchange *exchange, const struct mcp_frame *fr
 	} else {
 		return -ENOENT;
 	}
-	if (frame->envelope.nfds && !exchange->backward &&
-	    !(parent->handle->rights & MCP_RIGHT_FDS))
-		return -EACCES;
 	exchange->depth = parent->depth + 1;
 	exchange->handle = mcp_handle_get(parent->handle);
-	exchange->sender = exchange->backward ? exchange->handle->endpoint->sender :
-						exchange->handle->sender;
+	if (!mcp_may_send_fds(exchange, true, frame->envelope.nfds))
+		return -EACCES;
+	exchange->sender = mcp_sender_to(exchange, true);
 	return READ_ONCE(exchange->handle->error) ? -exchange->handle->error : 0;
 }
 
@@ -273,8 +271,7 @@ int mcp_request_publish(struct mcp_exchange *exchange)
 {
 	struct mcp_port *server = exchange->server;
 	struct mcp_msg *request = &exchange->request;
-	struct io_uring_cmd *cmd = NULL;
-	struct file **files;
+	struct io_uring_cmd *cmd;
 	int error;
 
 	mcp_exchange_add(exchange);
@@ -290,8 +287,8 @@ int mcp_request_publish(struct mcp_exchange *exchange)
 		error = -exchange->handle->error;
 	if (!error && READ_ONCE(exchange->call_state) == MCP_CALL_DONE)
 		error = -ECANCELED;
+	exchange->serve_state = MCP_SERVE_QUEUED;
 	if (!error) {
-		exchange->serve_state = MCP_SERVE_QUEUED;
 		list_add_tail(&exchange->serve_node, &server->serves);
 		cmd = mcp_msg_push(request);
 		spin_unlock(&server->lock);
@@ -299,21 +296,15 @@ int mcp_request_publish(struct mcp_exchange *exchange)
 			mcp_uring_finish(cmd);
 		return 0;
 	}
-	exchange->serve_state = MCP_SERVE_DONE;
-	if (server->area)
-		mcp_slots_give(&server->area->slots, request->unit, request->units);
-	files = request->files;
-	request->files = NULL;
 	spin_unlock(&server->lock);
 
-	mcp_fds_drop(files, request->nfds);
-	mcp_uncharge(exchange, true, 1, request->units);
+	/* As if it had been taken away again before the server saw it. */
+	mcp_exchange_finish(exchange);
 	mcp_exchange_disarm(exchange);
 	mcp_exchange_leave(exchange);
 	if (unreserve(exchange))
 		mcp_exchange_unlink(exchange);
 	else
 		error = 0;
-	mcp_exchange_unlink(exchange);
 	return error;
 }

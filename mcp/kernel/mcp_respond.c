@@ -10,23 +10,6 @@
  */
 #include "mcp_internal.h"
 
-/* The exchange, if the port may answer it now. */
-static struct mcp_exchange *find_open(struct mcp_port *port, u64 cookie)
-{
-	struct mcp_exchange *exchange = mcp_exchange_find(cookie);
-	u8 state;
-
-	if (!exchange)
-		return NULL;
-	/* Without the lock: who answers at the same time is seen to later. */
-	state = READ_ONCE(exchange->serve_state);
-	if (exchange->server == port &&
-	    (state == MCP_SERVE_OPEN || state == MCP_SERVE_CANCELED))
-		return exchange;
-	mcp_exchange_put(exchange);
-	return NULL;
-}
-
 /* Claim the space for the answer. */
 static int begin(struct mcp_exchange *exchange, const struct mcp_envelope *envelope,
 		 struct mcp_area **area)
@@ -82,8 +65,7 @@ static int commit(struct mcp_exchange *exchange, const struct mcp_envelope *enve
 		response->files = files;
 		response->nfds = envelope->nfds;
 		mcp_msg_stamp(area, response->unit, envelope, exchange->cookie,
-			      exchange->backward ? exchange->handle->sender :
-						   exchange->handle->endpoint->sender);
+			      mcp_sender_to(exchange, false));
 		/* A task that is elsewhere comes back and asks. */
 		unlink = exchange->answer != MCP_ANSWER_TASK || exchange->waiter;
 		if (unlink)
@@ -126,12 +108,12 @@ int mcp_respond(struct mcp_port *port, const struct mcp_frame *frame)
 	struct file **files;
 	int error;
 
-	exchange = find_open(port, envelope->cookie);
+	exchange = mcp_exchange_find_served(port, envelope->cookie);
 	if (!exchange)
 		return -ENOENT;
 	/* An answer to what the endpoint asked comes from the handle. */
 	error = -EACCES;
-	if (envelope->nfds && exchange->backward && !(exchange->handle->rights & MCP_RIGHT_FDS))
+	if (!mcp_may_send_fds(exchange, false, envelope->nfds))
 		goto put;
 	error = mcp_fds_collect(frame, &files);
 	if (error)

@@ -44,8 +44,8 @@ static struct mcp_msg *next_message(struct mcp_exchange *exchange)
 }
 
 /*
- * Wait for the next message of an exchange. *@over: it was the last one, or
- * there will be none; then the caller's side is finished.
+ * Wait for the next message of an exchange. Once it has ended and nothing of it
+ * is left, the caller's side is finished.
  */
 static struct mcp_msg *wait_in(struct mcp_exchange *exchange)
 {
@@ -108,6 +108,14 @@ static struct mcp_exchange *find_context(struct mcp_port *port, const struct mcp
 	return exchange;
 }
 
+/* A frame that sends nothing: only its cookie and its slot mean something. */
+static int begin_waiting(struct mcp_port *port, const struct mcp_frame *frame)
+{
+	if (frame->body || frame->fds || frame->result || frame->handle != -1)
+		return -EINVAL;
+	return frame->slot != MCP_NO_SLOT ? mcp_port_release(port, frame->slot) : 0;
+}
+
 /* Send what there is to send; the exchange to wait in. */
 static struct mcp_exchange *start_call(struct mcp_port *port, const struct mcp_frame *frame)
 {
@@ -115,9 +123,7 @@ static struct mcp_exchange *start_call(struct mcp_port *port, const struct mcp_f
 	int error;
 
 	if (mcp_envelope_is_empty(&frame->envelope)) {
-		if (frame->body || frame->fds || frame->result || frame->handle != -1)
-			return ERR_PTR(-EINVAL);
-		error = frame->slot ? mcp_port_release(port, frame->slot) : 0;
+		error = begin_waiting(port, frame);
 		return error ? ERR_PTR(error) : find_call(port, frame->envelope.cookie);
 	}
 	error = mcp_frame_begin(port, frame);
@@ -189,10 +195,7 @@ long mcp_ioctl_reply_wait(struct mcp_port *port, struct mcp_frame __user *user, 
 	if (copy_from_user(&frame, user, sizeof(frame)))
 		return -EFAULT;
 	if (mcp_envelope_is_empty(&frame.envelope)) {
-		if (frame.envelope.cookie || frame.body || frame.fds || frame.result ||
-		    frame.handle != -1)
-			return -EINVAL;
-		error = frame.slot ? mcp_port_release(port, frame.slot) : 0;
+		error = frame.envelope.cookie ? -EINVAL : begin_waiting(port, &frame);
 	} else {
 		error = mcp_frame_begin(port, &frame);
 		if (!error)

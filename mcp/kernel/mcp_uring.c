@@ -161,7 +161,6 @@ static int call(struct mcp_port *port, struct io_uring_cmd *cmd, const struct mc
 {
 	struct pending *pending = pending_of(cmd);
 	struct mcp_exchange *exchange;
-	bool ours;
 	int error;
 
 	exchange = mcp_request_prepare(port, frame, MCP_ANSWER_CMD);
@@ -173,11 +172,12 @@ static int call(struct mcp_port *port, struct io_uring_cmd *cmd, const struct mc
 	mcp_exchange_get(exchange);
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
 	error = mcp_request_publish(exchange);
-	ours = error;
-	if (ours)
-		mcp_exchange_put(exchange);
 	mcp_exchange_put(exchange);
-	return ours ? done(cmd, error, issue_flags) : -EIOCBQUEUED;
+	if (!error)
+		return -EIOCBQUEUED;
+	/* Nobody else will complete it. */
+	mcp_exchange_put(exchange);
+	return done(cmd, error, issue_flags);
 }
 
 static int send(struct mcp_port *port, struct io_uring_cmd *cmd, const struct mcp_frame *frame,
