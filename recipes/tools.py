@@ -9,6 +9,8 @@ PACKAGES = (
     "libc6-dev",
     "clang-19",
     "llvm-19",
+    "libclang-rt-19-dev",  # libFuzzer and the sanitizers, for what is compiled from mcp/ for the build machine
+    "libbpf-dev",  # headers of BPF programs and of their loaders
     "ccache",  # for builds by hand in `./build.py shell`; the kernel's recipe leaves that to kbuild (decision 008)
     # the kernel's build
     "make",
@@ -29,6 +31,8 @@ PACKAGES = (
     "pahole",
     "device-tree-compiler",
     "sparse",
+    "coccinelle",
+    "dkms",
     "shellcheck",
     # images
     "mtools",
