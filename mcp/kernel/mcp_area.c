@@ -6,8 +6,8 @@
  *          mcp_slots.c's.
  * Context: process; may sleep.
  * Locking: none of its own.
- * Lifetime: counted. The port has one reference and each copy that is under
- *           way another, so that a copy never writes into freed pages. A
+ * Lifetime: the port's, and beyond it while copies are under way, so that none
+ *           writes into freed pages: who ends the last one frees it then. A
  *           mapping of user space holds the pages themselves.
  */
 #include <linux/mm.h>
@@ -17,7 +17,7 @@
 #include "mcp_internal.h"
 
 /**
- * mcp_area_free() - the last reference is gone
+ * mcp_area_free() - no port has it any more, and no copy is under way
  * @area: complete or not
  */
 void mcp_area_free(struct mcp_area *area)
@@ -37,7 +37,7 @@ void mcp_area_free(struct mcp_area *area)
  * mcp_area_new() - zeroed pages, charged to the caller's memory cgroup
  * @bytes: whole pages
  *
- * Return: the area with one reference, or ERR_PTR(-ENOMEM).
+ * Return: the area, or ERR_PTR(-ENOMEM).
  */
 struct mcp_area *mcp_area_new(u32 bytes)
 {
@@ -47,7 +47,6 @@ struct mcp_area *mcp_area_new(u32 bytes)
 	area = kzalloc(sizeof(*area), GFP_KERNEL_ACCOUNT);
 	if (!area)
 		return ERR_PTR(-ENOMEM);
-	refcount_set(&area->refs, 1);
 	area->pages = kvcalloc(wanted, sizeof(*area->pages), GFP_KERNEL_ACCOUNT);
 	if (!area->pages)
 		goto fail;

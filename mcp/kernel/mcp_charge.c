@@ -6,7 +6,10 @@
  *          that the handle was derived from, to the user who sends it, and
  *          (if it is a request) to the endpoint. A message from the endpoint
  *          is charged to the handle's @back.
- * Context: any. Locking: none; each account is one atomic word.
+ * Context: any.
+ * Locking: the receiver's lock is held. What goes to an endpoint has one
+ *          receiver, so the accounts of handles and endpoints need no other;
+ *          those of users and @back are atomic.
  */
 #include "mcp_internal.h"
 
@@ -19,7 +22,7 @@ static void uncharge_until(struct mcp_handle *handle, struct mcp_handle *end, u3
 			   u32 units)
 {
 	for (; handle != end; handle = handle->parent)
-		mcp_quota_uncharge(&handle->quota, requests, units);
+		mcp_quota_uncharge_locked(&handle->quota, requests, units);
 }
 
 /**
@@ -40,22 +43,20 @@ bool mcp_charge(struct mcp_exchange *exchange, bool to_server, u32 requests, u32
 	if (!mcp_from_handle(exchange, to_server))
 		return mcp_quota_charge(&first->back, requests, units, quarter);
 	for (handle = first; handle; handle = handle->parent)
-		if (!mcp_quota_charge(&handle->quota, requests, units, quarter))
+		if (!mcp_quota_charge_locked(&handle->quota, requests, units, quarter))
 			goto undo;
-	if (!mcp_quota_charge(&sender_of(exchange, to_server)->quota, requests, units, ~0u))
+	if (!mcp_quota_charge_locked(&first->endpoint->quota, requests, units, ~0u))
 		goto undo;
-	if (!mcp_quota_charge(&first->endpoint->quota, requests, units, ~0u)) {
-		mcp_quota_uncharge(&sender_of(exchange, to_server)->quota, requests, units);
-		goto undo;
-	}
-	return true;
+	if (mcp_quota_charge(&sender_of(exchange, to_server)->quota, requests, units, ~0u))
+		return true;
+	mcp_quota_uncharge_locked(&first->endpoint->quota, requests, units);
 undo:
 	uncharge_until(first, handle, requests, units);
 	return false;
 }
 
 /**
- * mcp_uncharge() - after a slot was given back
+ * mcp_uncharge() - a slot is given back
  * @exchange: as for mcp_charge(), as are all the others
  * @to_server: likewise
  * @requests: likewise
@@ -71,5 +72,5 @@ void mcp_uncharge(struct mcp_exchange *exchange, bool to_server, u32 requests, u
 	}
 	uncharge_until(first, NULL, requests, units);
 	mcp_quota_uncharge(&sender_of(exchange, to_server)->quota, requests, units);
-	mcp_quota_uncharge(&first->endpoint->quota, requests, units);
+	mcp_quota_uncharge_locked(&first->endpoint->quota, requests, units);
 }

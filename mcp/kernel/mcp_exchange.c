@@ -11,7 +11,8 @@
  *          changes the caller's side first: whoever makes it MCP_CALL_DONE
  *          has decided how it ended. A bucket's lock is a leaf.
  * Lifetime: counted. Both sides hold one reference until they are finished,
- *           the response's space one, the timer one, a parent's list one.
+ *           the response's space one, the timer one, a parent's list one. The
+ *           table of cookies holds none: the last reference takes it out.
  *           Pages are never referenced from here: a lazy server cannot keep
  *           the arena of a caller that is gone.
  */
@@ -24,6 +25,9 @@
 #include "mcp_internal.h"
 
 #define BUCKET_BITS 8
+
+/* KASAN shall see what is used after its end. */
+#define MAX_SPARES (IS_ENABLED(CONFIG_KASAN) ? 0 : 64)
 
 struct bucket {
 	spinlock_t lock; /* of the chain */
@@ -115,16 +119,84 @@ static void reset_msg(struct mcp_msg *msg, u8 flags)
 	msg->nfds = 0;
 }
 
-/**
- * mcp_exchange_new() - not yet known to anybody
- *
- * Return: an exchange with one reference, stamped with the current task and a
- * cookie of its own; NULL without memory.
+/*
+ * An exchange is mostly followed by another one, so a port keeps some that are
+ * over: to take one from the slab and give it back would cost a tenth of what
+ * else the module does for a call.
  */
-struct mcp_exchange *mcp_exchange_new(void)
+static struct mcp_exchange *take_spare(struct mcp_port *caller)
+{
+	struct hlist_node *node;
+
+	spin_lock(&caller->lock);
+	node = caller->spares.first;
+	if (node) {
+		__hlist_del(node);
+		caller->nspares--;
+		caller->nexchanges++;
+	}
+	spin_unlock(&caller->lock);
+	return hlist_entry_safe(node, struct mcp_exchange, hash);
+}
+
+static struct mcp_exchange *take_new(struct mcp_port *caller)
 {
 	struct mcp_exchange *exchange = kmem_cache_alloc(cache, GFP_KERNEL);
 
+	if (!exchange)
+		return NULL;
+	exchange->caller = caller;
+	spin_lock(&caller->lock);
+	caller->nexchanges++;
+	spin_unlock(&caller->lock);
+	return exchange;
+}
+
+static void give_back(struct mcp_exchange *exchange)
+{
+	struct mcp_port *caller = exchange->caller;
+	bool keep, last;
+
+	spin_lock(&caller->lock);
+	keep = caller->nspares < MAX_SPARES && !caller->dead;
+	if (keep) {
+		hlist_add_head(&exchange->hash, &caller->spares);
+		caller->nspares++;
+	}
+	last = !--caller->nexchanges && caller->closed;
+	spin_unlock(&caller->lock);
+	if (!keep)
+		kmem_cache_free(cache, exchange);
+	if (last)
+		mcp_port_put(caller);
+}
+
+/**
+ * mcp_exchange_drop_spares() - none will be used again
+ * @port: dead, so that none is kept any more
+ */
+void mcp_exchange_drop_spares(struct mcp_port *port)
+{
+	struct mcp_exchange *exchange;
+
+	while ((exchange = take_spare(port)))
+		give_back(exchange);
+}
+
+/**
+ * mcp_exchange_new() - not yet known to anybody
+ * @caller: whose it is
+ *
+ * Return: an exchange, stamped with the current task and a cookie of its own;
+ * NULL without memory. It has all references that a published one has: of the
+ * caller's list, the server's, the response's space, and of whoever called this.
+ */
+struct mcp_exchange *mcp_exchange_new(struct mcp_port *caller)
+{
+	struct mcp_exchange *exchange = take_spare(caller);
+
+	if (!exchange)
+		exchange = take_new(caller);
 	if (!exchange)
 		return NULL;
 	/* The lists are as the last user left them: empty. */
@@ -135,6 +207,7 @@ struct mcp_exchange *mcp_exchange_new(void)
 	exchange->waiter = NULL;
 	exchange->cmd = NULL;
 	exchange->deadline = 0;
+	exchange->filling = NULL;
 	exchange->error = 0;
 	exchange->backward = false;
 	exchange->to_parent = false;
@@ -146,7 +219,7 @@ struct mcp_exchange *mcp_exchange_new(void)
 	reset_msg(&exchange->request, MCP_MSG_TO_SERVER);
 	reset_msg(&exchange->response, 0);
 	reset_msg(&exchange->cancel, MCP_MSG_TO_SERVER);
-	refcount_set(&exchange->refs, 1);
+	refcount_set(&exchange->refs, 4);
 	exchange->cookie = atomic64_inc_return(&last_cookie);
 	exchange->uid = current_euid();
 	exchange->gid = current_egid();
@@ -167,21 +240,26 @@ static void check_constructed(struct mcp_exchange *exchange)
 }
 
 /**
- * mcp_exchange_free() - the last reference is gone
+ * mcp_exchange_free() - the last reference is gone, or it was never known
  * @exchange: in no list; what it was nested in may go with it
  */
 void mcp_exchange_free(struct mcp_exchange *exchange)
 {
 	struct mcp_exchange *parent = exchange->parent;
+	struct bucket *bucket = bucket_of(exchange->cookie);
 
+	if (!hlist_unhashed(&exchange->hash)) {
+		spin_lock(&bucket->lock);
+		__hlist_del(&exchange->hash);
+		spin_unlock(&bucket->lock);
+	}
 	if (IS_ENABLED(CONFIG_DEBUG_LIST))
 		check_constructed(exchange);
 	if (exchange->server)
 		mcp_port_put(exchange->server);
 	if (exchange->handle)
 		mcp_handle_put(exchange->handle);
-	mcp_port_put(exchange->caller);
-	kmem_cache_free(cache, exchange);
+	give_back(exchange);
 	/* As deep as MCP_MAX_NESTING. */
 	if (parent)
 		mcp_exchange_put(parent);
@@ -189,13 +267,12 @@ void mcp_exchange_free(struct mcp_exchange *exchange)
 
 /**
  * mcp_exchange_add() - it can be found by its cookie
- * @exchange: of which each side holds a reference
+ * @exchange: as long as there are references of it
  */
 void mcp_exchange_add(struct mcp_exchange *exchange)
 {
 	struct bucket *bucket = bucket_of(exchange->cookie);
 
-	atomic_set(&exchange->links, 2);
 	spin_lock(&bucket->lock);
 	hlist_add_head(&exchange->hash, &bucket->head);
 	spin_unlock(&bucket->lock);
@@ -215,7 +292,9 @@ struct mcp_exchange *mcp_exchange_find(u64 cookie)
 	spin_lock(&bucket->lock);
 	hlist_for_each_entry(exchange, &bucket->head, hash) {
 		if (exchange->cookie == cookie) {
-			mcp_exchange_get(exchange);
+			/* Whoever gave the last one back waits for the lock. */
+			if (!refcount_inc_not_zero(&exchange->refs))
+				break;
 			spin_unlock(&bucket->lock);
 			return exchange;
 		}
@@ -225,12 +304,36 @@ struct mcp_exchange *mcp_exchange_find(u64 cookie)
 }
 
 /**
+ * mcp_exchange_find_of() - one that a port is a side of, and has not seen the end of
+ * @port: either side
+ * @cookie: any number
+ *
+ * Its state is read without the lock: that it ends at the same time is seen to
+ * by whoever acts on it.
+ *
+ * Return: an exchange with a reference, or NULL.
+ */
+struct mcp_exchange *mcp_exchange_find_of(struct mcp_port *port, u64 cookie)
+{
+	struct mcp_exchange *exchange = mcp_exchange_find(cookie);
+
+	if (!exchange)
+		return NULL;
+	if (exchange->server == port && READ_ONCE(exchange->serve_state) != MCP_SERVE_DONE)
+		return exchange;
+	if (exchange->caller == port && (READ_ONCE(exchange->call_state) != MCP_CALL_DONE ||
+					 !list_empty_careful(&exchange->call_node)))
+		return exchange;
+	mcp_exchange_put(exchange);
+	return NULL;
+}
+
+/**
  * mcp_exchange_find_served() - one that a port was sent and has not answered
  * @port: the server
  * @cookie: any number
  *
- * Its state is read without the lock: who answers at the same time is seen to
- * by whoever acts on it.
+ * As mcp_exchange_find_of(), without the lock.
  *
  * Return: an exchange with a reference, or NULL.
  */
@@ -250,29 +353,11 @@ struct mcp_exchange *mcp_exchange_find_served(struct mcp_port *port, u64 cookie)
 }
 
 /**
- * mcp_exchange_unlink() - one side is finished with it
- * @exchange: that side has left its list; its reference is given back
+ * __mcp_exchange_arm() - start the timer
+ * @exchange: not yet known to its server, with a deadline
  */
-void mcp_exchange_unlink(struct mcp_exchange *exchange)
+void __mcp_exchange_arm(struct mcp_exchange *exchange)
 {
-	struct bucket *bucket = bucket_of(exchange->cookie);
-
-	if (atomic_dec_and_test(&exchange->links)) {
-		spin_lock(&bucket->lock);
-		hlist_del_init(&exchange->hash);
-		spin_unlock(&bucket->lock);
-	}
-	mcp_exchange_put(exchange);
-}
-
-/**
- * mcp_exchange_arm() - start the timer, if there is a deadline
- * @exchange: not yet known to its server
- */
-void mcp_exchange_arm(struct mcp_exchange *exchange)
-{
-	if (!exchange->deadline)
-		return;
 	INIT_WORK(&exchange->expire, expire);
 	hrtimer_init(&exchange->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	exchange->timer.function = start_expire;
@@ -281,13 +366,13 @@ void mcp_exchange_arm(struct mcp_exchange *exchange)
 }
 
 /**
- * mcp_exchange_disarm() - stop the timer
- * @exchange: no lock is held; from the timer's own work too
+ * __mcp_exchange_disarm() - stop the timer
+ * @exchange: with a deadline; no lock is held; from the timer's own work too
  */
-void mcp_exchange_disarm(struct mcp_exchange *exchange)
+void __mcp_exchange_disarm(struct mcp_exchange *exchange)
 {
 	/* One that has run has left its reference to the work. */
-	if (exchange->deadline && hrtimer_cancel(&exchange->timer))
+	if (hrtimer_cancel(&exchange->timer))
 		mcp_exchange_put(exchange);
 }
 
@@ -311,7 +396,7 @@ struct ending {
 	struct list_head children;
 	struct io_uring_cmd *cmd;
 	struct mcp_msg *space;
-	bool unlink;
+	bool finished;
 };
 
 /* The caller's lock is held. */
@@ -324,7 +409,7 @@ static void end_caller(struct mcp_exchange *exchange, int error, struct ending *
 	exchange->call_state = MCP_CALL_DONE;
 	exchange->error = error;
 	list_splice_init(&exchange->children, &ending->children);
-	ending->unlink = true;
+	ending->finished = true;
 
 	if (queued) {
 		mcp_msg_stamp_kernel(caller->area, response, error);
@@ -332,38 +417,36 @@ static void end_caller(struct mcp_exchange *exchange, int error, struct ending *
 	} else if (response->flags & MCP_MSG_BUSY) {
 		response->flags |= MCP_MSG_GONE;
 	} else if (response->unit) {
-		mcp_slots_give(&caller->area->slots, response->unit, response->units);
+		mcp_msg_give(caller->area, response);
 		ending->space = response;
 	}
 	if (exchange->answer == MCP_ANSWER_CMD && exchange->cmd) {
 		ending->cmd = exchange->cmd;
 		exchange->cmd = NULL;
-		mcp_uring_answer(ending->cmd, NULL, -error);
+		mcp_uring_answer(ending->cmd, (struct mcp_taken){ .slot = -error });
 	}
 	if (exchange->answer == MCP_ANSWER_TASK) {
 		if (exchange->waiter) {
-			mcp_waiter_wake(exchange->waiter, ERR_PTR(-error));
+			mcp_waiter_wake(exchange->waiter, (struct mcp_taken){ .slot = -error });
 			exchange->waiter = NULL;
 		} else if (!caller->dead) {
 			/* The task comes back and asks. */
-			ending->unlink = false;
+			ending->finished = false;
 		}
 	}
-	if (ending->unlink)
+	if (ending->finished)
 		list_del_init(&exchange->call_node);
 }
 
 /**
- * mcp_exchange_leave() - it no longer dies with its parent
- * @exchange: has ended, or was never sent
+ * __mcp_exchange_leave() - it no longer dies with its parent
+ * @exchange: has ended, or was never sent; nested
  */
-void mcp_exchange_leave(struct mcp_exchange *exchange)
+void __mcp_exchange_leave(struct mcp_exchange *exchange)
 {
 	struct mcp_exchange *parent = exchange->parent;
 	bool listed;
 
-	if (!parent)
-		return;
 	spin_lock(&parent->caller->lock);
 	/* If the parent has ended, whoever ended it has the list. */
 	listed = parent->call_state != MCP_CALL_DONE && !list_empty(&exchange->sibling);
@@ -426,8 +509,8 @@ void mcp_exchange_end(struct mcp_exchange *exchange, int error)
 	end_server(exchange, error);
 	if (ending.space)
 		mcp_msg_free(ending.space);
-	if (ending.unlink)
-		mcp_exchange_unlink(exchange);
+	if (ending.finished)
+		mcp_exchange_put(exchange);
 }
 
 /**
@@ -454,12 +537,10 @@ void mcp_exchange_finish(struct mcp_exchange *exchange)
 	list_del_init(&exchange->serve_node);
 	files = request->files;
 	request->files = NULL;
-	if (server->area)
-		mcp_slots_give(&server->area->slots, request->unit, request->units);
+	mcp_msg_give(server->area, request);
 	spin_unlock(&server->lock);
 	mcp_fds_drop(files, request->nfds);
-	mcp_uncharge(exchange, true, 1, request->units);
-	mcp_exchange_unlink(exchange);
+	mcp_exchange_put(exchange);
 }
 
 /**

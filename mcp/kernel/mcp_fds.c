@@ -85,29 +85,50 @@ void mcp_fds_drop(struct file **files, unsigned int count)
 	kfree(files);
 }
 
-/**
- * __mcp_fds_install() - put a message's files into the current task's table
- * @area: the receiver's arena
- * @msg: a message that was taken from the queue, with files
- *
- * The numbers are written behind the body. One that cannot be installed is
- * -errno there, and the envelope says so.
- */
-void __mcp_fds_install(struct mcp_area *area, struct mcp_msg *msg)
+/* The numbers lie behind the body. */
+static void tell_numbers(struct mcp_area *area, struct mcp_msg *msg, const __s32 *numbers)
 {
-	struct mcp_envelope *envelope;
-	struct file **files = msg->files;
-	__s32 *numbers;
+	struct mcp_envelope *envelope = mcp_area_at(area, msg->unit);
+	u8 *body = (u8 *)envelope + MCP_BODY_OFFSET;
 	u32 i;
 
-	envelope = mcp_area_at(area, msg->unit);
 	/* The slot has room for what the message says, not for what lies there. */
-	numbers = (__s32 *)((u8 *)envelope + MCP_BODY_OFFSET + ALIGN(envelope->len, 4));
-	msg->files = NULL;
-	for (i = 0; i < msg->nfds; i++) {
-		numbers[i] = receive_fd(files[i], NULL, O_CLOEXEC);
+	memcpy(body + ALIGN(envelope->len, 4), numbers, msg->nfds * sizeof(*numbers));
+	for (i = 0; i < msg->nfds; i++)
 		if (numbers[i] < 0)
 			envelope->flags |= MCP_F_FDS_LOST;
+}
+
+/**
+ * __mcp_fds_install() - put a message's files into the current task's table
+ * @port: the receiver
+ * @msg: taken, with files; the reference that mcp_msg_take() took is given back
+ *
+ * The numbers are written behind the body. One that cannot be installed is
+ * -errno there, and the envelope says so. If another task has ended the
+ * exchange meanwhile, nobody is told: that task gave the slot up unseen.
+ */
+void __mcp_fds_install(struct mcp_port *port, struct mcp_msg *msg)
+{
+	struct mcp_exchange *exchange = msg->exchange;
+	__s32 numbers[MCP_MAX_FDS];
+	struct file **files;
+	u32 i;
+
+	spin_lock(&port->lock);
+	files = msg->files;
+	msg->files = NULL;
+	spin_unlock(&port->lock);
+	if (files) {
+		for (i = 0; i < msg->nfds; i++)
+			numbers[i] = receive_fd(files[i], NULL, O_CLOEXEC);
+		mcp_fds_drop(files, msg->nfds);
+		spin_lock(&port->lock);
+		if (mcp_slots_owner(&port->area->slots, msg->unit) == msg) {
+			tell_numbers(port->area, msg, numbers);
+			msg->flags |= MCP_MSG_DELIVERED;
+		}
+		spin_unlock(&port->lock);
 	}
-	mcp_fds_drop(files, msg->nfds);
+	mcp_exchange_put(exchange);
 }

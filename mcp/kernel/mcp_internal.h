@@ -27,24 +27,27 @@
 
 struct io_uring_cmd;
 struct mcp_exchange;
+struct mcp_port;
 
 /* ---- mcp_area.c: the memory of an arena ---- */
 
 /**
  * struct mcp_area - pages that the kernel writes and one receiver reads
- * @refs: the port's, and one of each copy that is under way
  * @base: where the kernel sees them
  * @pages: the pages themselves
  * @npages: how many
  * @takes_fds: the receiver is ready for descriptors
- * @slots: which parts are taken; guarded by the port's lock
+ * @closed: the port has left it to the copies that are under way
+ * @copies: how many are under way; this and all below: the port's lock
+ * @slots: which parts are taken
  */
 struct mcp_area {
-	refcount_t refs;
 	u8 *base;
 	struct page **pages;
 	u32 npages;
 	bool takes_fds;
+	bool closed;
+	u32 copies;
 	struct mcp_slots slots;
 };
 
@@ -52,16 +55,17 @@ struct mcp_area *mcp_area_new(u32 bytes);
 void mcp_area_free(struct mcp_area *area);
 int mcp_area_mmap(struct mcp_area *area, struct vm_area_struct *vma);
 
-static inline struct mcp_area *mcp_area_get(struct mcp_area *area)
+/* A copy into it begins; the port's lock is held. */
+static inline struct mcp_area *mcp_area_begin(struct mcp_area *area)
 {
-	refcount_inc(&area->refs);
+	area->copies++;
 	return area;
 }
 
-static inline void mcp_area_put(struct mcp_area *area)
+/* It has ended, likewise. Returns whether the caller must free the area after. */
+static inline bool mcp_area_end(struct mcp_area *area)
 {
-	if (refcount_dec_and_test(&area->refs))
-		mcp_area_free(area);
+	return !--area->copies && area->closed;
 }
 
 static inline void *mcp_area_at(const struct mcp_area *area, u32 unit)
@@ -105,22 +109,46 @@ static inline u32 mcp_msg_slot(const struct mcp_msg *msg)
 	return msg->unit * MCP_UNIT + (msg->kind == MCP_CANCEL ? MCP_CANCEL_OFFSET : 0);
 }
 
+/**
+ * struct mcp_taken - what a receiver was given
+ * @slot: where the message lies; a negative errno; 0: nothing yet
+ * @msg: NULL, unless descriptors have yet to be installed: then a reference of
+ *       its exchange is held, and its slot cannot be released before
+ *
+ * A message whose receiver knows its slot may be released, and gone, at any
+ * time: no more than this is kept of it.
+ */
+struct mcp_taken {
+	s32 slot;
+	struct mcp_msg *msg;
+};
+
 int mcp_msg_init(void);
 void mcp_msg_exit(void);
 struct mcp_msg *mcp_msg_new(void);
-void mcp_msg_deliver(struct mcp_msg *msg);
+struct mcp_taken mcp_msg_take(struct mcp_msg *msg);
+void mcp_msg_give(struct mcp_area *area, struct mcp_msg *msg);
 void mcp_msg_free(struct mcp_msg *msg);
 int mcp_msg_fill(struct mcp_area *area, u32 unit, const struct mcp_frame *frame);
-void mcp_msg_stamp(struct mcp_area *area, u32 unit, const struct mcp_envelope *envelope,
-		   u64 cookie, u64 sender);
 void mcp_msg_stamp_kernel(struct mcp_area *area, const struct mcp_msg *msg, int error);
 struct io_uring_cmd *mcp_msg_push(struct mcp_msg *msg);
+
+/* The envelope that the receiver acts on; a REQUEST has the kernel's @cookie. */
+static inline void mcp_msg_stamp(struct mcp_area *area, u32 unit,
+				 const struct mcp_envelope *envelope, u64 cookie, u64 sender)
+{
+	struct mcp_envelope *at = mcp_area_at(area, unit);
+
+	*at = *envelope;
+	at->cookie = cookie;
+	at->sender = sender;
+}
 
 /* ---- mcp_fds.c: descriptors that travel ---- */
 
 int __mcp_fds_collect(const struct mcp_frame *frame, struct file ***files);
 void mcp_fds_drop(struct file **files, unsigned int count);
-void __mcp_fds_install(struct mcp_area *area, struct mcp_msg *msg);
+void __mcp_fds_install(struct mcp_port *port, struct mcp_msg *msg);
 
 static inline int mcp_fds_collect(const struct mcp_frame *frame, struct file ***files)
 {
@@ -128,10 +156,12 @@ static inline int mcp_fds_collect(const struct mcp_frame *frame, struct file ***
 	return frame->envelope.nfds ? __mcp_fds_collect(frame, files) : 0;
 }
 
-static inline void mcp_fds_install(struct mcp_area *area, struct mcp_msg *msg)
+/* What was taken is received by the current task; returns its slot. */
+static inline s32 mcp_fds_install(struct mcp_port *port, struct mcp_taken taken)
 {
-	if (msg->files)
-		__mcp_fds_install(area, msg);
+	if (taken.msg)
+		__mcp_fds_install(port, taken.msg);
+	return taken.slot;
 }
 
 /* ---- mcp_user.c: what one user has in flight ---- */
@@ -157,7 +187,7 @@ void mcp_user_put(struct mcp_user *user);
 /**
  * struct mcp_port - an open file: what it may receive, and what waits for it
  * @lock: guards all below up to @setup, and of an exchange the side that is here
- * @refs: the file's, and one of each exchange side
+ * @refs: the file's, and one of each exchange that was sent here
  * @dead: the file is closed
  * @area: the arena, or NULL
  * @queue: messages that nobody has taken
@@ -165,6 +195,11 @@ void mcp_user_put(struct mcp_user *user);
  * @waiters: tasks (struct mcp_waiter) that wait for a message
  * @calls: exchanges that began here and have not ended for the caller
  * @serves: exchanges that were sent here and are not finished
+ * @spares: exchanges that began here, are over, and will be used again
+ * @nspares: how many
+ * @nexchanges: that began here and are not spare; those that are left when the
+ *              file is closed inherit its reference
+ * @closed: nothing is left to do for the file
  * @poll: who polls
  * @setup: one ARENA, SERVE or UPDATE at a time; taken before all other locks
  * @endpoint: what SERVE made of it, or NULL; guarded by @setup
@@ -182,6 +217,10 @@ struct mcp_port {
 	struct list_head waiters;
 	struct list_head calls;
 	struct list_head serves;
+	struct hlist_head spares;
+	u32 nspares;
+	u32 nexchanges;
+	bool closed;
 	wait_queue_head_t poll;
 	struct mutex setup; /* see above */
 	struct mcp_endpoint *endpoint;
@@ -194,12 +233,12 @@ struct mcp_port {
  * struct mcp_waiter - a task in a call that waits for one message
  * @node: in the list of waiters, or empty
  * @task: to be woken
- * @msg: what it was given, an error pointer, or NULL until then
+ * @taken: what it was given
  */
 struct mcp_waiter {
 	struct list_head node;
 	struct task_struct *task;
-	struct mcp_msg *msg;
+	struct mcp_taken taken;
 };
 
 struct mcp_port *mcp_port_new(struct file *file);
@@ -208,10 +247,10 @@ void mcp_port_free(struct mcp_port *port);
 int mcp_port_set_arena(struct mcp_port *port, u64 bytes, bool takes_fds);
 struct io_uring_cmd *mcp_port_push(struct mcp_port *port, struct mcp_msg *msg);
 struct io_uring_cmd *mcp_port_push_back(struct mcp_port *port, struct mcp_msg *msg);
-struct mcp_msg *mcp_port_pop(struct mcp_port *port);
-void mcp_waiter_wake(struct mcp_waiter *waiter, struct mcp_msg *msg);
-struct mcp_msg *mcp_waiter_sleep(struct mcp_waiter *waiter);
-struct mcp_msg *mcp_port_wait(struct mcp_port *port, bool nonblock);
+struct mcp_taken mcp_port_pop(struct mcp_port *port);
+void mcp_waiter_wake(struct mcp_waiter *waiter, struct mcp_taken taken);
+bool mcp_waiter_sleep(struct mcp_waiter *waiter);
+struct mcp_taken mcp_port_wait(struct mcp_port *port, bool nonblock);
 int mcp_port_release(struct mcp_port *port, u32 slot);
 
 static inline struct mcp_port *mcp_port_get(struct mcp_port *port)
@@ -252,7 +291,7 @@ struct mcp_tool_table {
  * @tools: the table; replaced under the registry's lock, read under RCU
  * @serial: the last number given to a change; the registry's lock
  * @handles: those that were opened, without derived ones; the registry's lock
- * @quota: requests that wait here
+ * @quota: requests that wait here; the lock of @port
  * @sender: id of its own messages
  * @uid: owner
  * @gid: group
@@ -298,7 +337,8 @@ void mcp_endpoint_exit(void);
  * @children: derived from it; the registry's lock
  * @sibling: in the parent's @children or the endpoint's @handles
  * @user: who is charged for it
- * @quota: in flight on it and on all that was derived from it
+ * @quota: in flight on it and on all that was derived from it; the lock of the
+ *         endpoint's port
  * @back: what the endpoint holds in arenas of callers on account of it
  * @poll: who polls its descriptor
  * @tools: bits of the tools that it leads to, NULL for all up to @pinned
@@ -396,9 +436,9 @@ enum mcp_serve_state {
 /**
  * struct mcp_exchange - a request, and all until its response
  * @cookie: its name, unique while the module is loaded
- * @hash: by cookie; the bucket's lock
+ * @hash: by cookie; the bucket's lock. Or a spare one: @caller's lock
  * @refs: of lists, of messages that lie in arenas, of whoever works on it
- * @links: sides that may still name it by cookie
+ * @filling: the server's arena, while the request is copied
  * @caller: the port that sent the request
  * @server: the port that it was sent to
  * @handle: on which the outermost request was sent
@@ -440,7 +480,7 @@ struct mcp_exchange {
 	struct mcp_waiter *waiter;
 	struct io_uring_cmd *cmd;
 	u64 deadline;
-	atomic_t links;
+	struct mcp_area *filling;
 	int error;
 	bool backward;
 	bool to_parent;
@@ -474,24 +514,44 @@ struct mcp_exchange {
 int mcp_exchange_init(void);
 void mcp_exchange_exit(void);
 struct mcp_exchange *mcp_exchange_find(u64 cookie);
+struct mcp_exchange *mcp_exchange_find_of(struct mcp_port *port, u64 cookie);
 struct mcp_exchange *mcp_exchange_find_served(struct mcp_port *port, u64 cookie);
 void mcp_exchange_free(struct mcp_exchange *exchange);
-void mcp_exchange_unlink(struct mcp_exchange *exchange);
 void mcp_exchange_end(struct mcp_exchange *exchange, int error);
 void mcp_exchange_sweep(struct mcp_port *port, bool only_dead, int error);
 void mcp_exchange_add(struct mcp_exchange *exchange);
 void mcp_exchange_finish(struct mcp_exchange *exchange);
 void mcp_exchange_end_children(struct list_head *children);
-void mcp_exchange_leave(struct mcp_exchange *exchange);
-void mcp_exchange_arm(struct mcp_exchange *exchange);
-void mcp_exchange_disarm(struct mcp_exchange *exchange);
-struct mcp_exchange *mcp_exchange_new(void);
+void __mcp_exchange_leave(struct mcp_exchange *exchange);
+void __mcp_exchange_arm(struct mcp_exchange *exchange);
+void __mcp_exchange_disarm(struct mcp_exchange *exchange);
+struct mcp_exchange *mcp_exchange_new(struct mcp_port *caller);
+void mcp_exchange_drop_spares(struct mcp_port *port);
 long mcp_ioctl_peer(struct mcp_port *port, struct mcp_peer __user *user);
 
 static inline void mcp_exchange_put(struct mcp_exchange *exchange)
 {
 	if (refcount_dec_and_test(&exchange->refs))
 		mcp_exchange_free(exchange);
+}
+
+/* Most have no deadline and are not nested. */
+static inline void mcp_exchange_arm(struct mcp_exchange *exchange)
+{
+	if (exchange->deadline)
+		__mcp_exchange_arm(exchange);
+}
+
+static inline void mcp_exchange_disarm(struct mcp_exchange *exchange)
+{
+	if (exchange->deadline)
+		__mcp_exchange_disarm(exchange);
+}
+
+static inline void mcp_exchange_leave(struct mcp_exchange *exchange)
+{
+	if (exchange->parent)
+		__mcp_exchange_leave(exchange);
 }
 
 /* Does a message to this side come from the handle, and not from the endpoint? */
@@ -550,7 +610,7 @@ ssize_t mcp_write(struct file *file, const char __user *buffer, size_t count, lo
 __poll_t mcp_poll(struct file *file, struct poll_table_struct *table);
 int mcp_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
 void mcp_uring_finish(struct io_uring_cmd *cmd);
-void mcp_uring_answer(struct io_uring_cmd *cmd, struct mcp_msg *msg, int result);
+void mcp_uring_answer(struct io_uring_cmd *cmd, struct mcp_taken taken);
 struct io_uring_cmd *mcp_uring_unpark(struct mcp_port *port, struct mcp_msg *msg);
 
 /* ---- mcp_info.c, mcp_copy.c ---- */

@@ -72,11 +72,12 @@ static long mcp_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	struct mcp_port *port = file->private_data;
 	void __user *user = (void __user *)arg;
 
-	switch (cmd) {
-	case MCP_IOC_CALL:
+	/* What is called for each message is not looked for among the rest. */
+	if (cmd == MCP_IOC_CALL)
 		return mcp_ioctl_call(port, user);
-	case MCP_IOC_REPLY_WAIT:
+	if (cmd == MCP_IOC_REPLY_WAIT)
 		return mcp_ioctl_reply_wait(port, user, file->f_flags & O_NONBLOCK);
+	switch (cmd) {
 	case MCP_IOC_RELEASE:
 		return arg > U32_MAX ? -EINVAL : mcp_port_release(port, arg);
 	case MCP_IOC_INFO:

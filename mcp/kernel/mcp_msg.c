@@ -46,14 +46,40 @@ struct mcp_msg *mcp_msg_new(void)
 }
 
 /**
- * mcp_msg_deliver() - from now on the receiver knows the slot
+ * mcp_msg_take() - from now on the receiver knows the slot
  * @msg: the receiver's lock is held
+ *
+ * Return: what the receiver is given.
  */
-void mcp_msg_deliver(struct mcp_msg *msg)
+struct mcp_taken mcp_msg_take(struct mcp_msg *msg)
 {
-	msg->flags |= MCP_MSG_DELIVERED;
+	struct mcp_taken taken = { .slot = mcp_msg_slot(msg) };
+
 	if (msg->kind == MCP_REQUEST)
 		msg->exchange->serve_state = MCP_SERVE_OPEN;
+	if (unlikely(msg->files)) {
+		mcp_exchange_get(msg->exchange);
+		taken.msg = msg;
+	} else {
+		msg->flags |= MCP_MSG_DELIVERED;
+	}
+	return taken;
+}
+
+/**
+ * mcp_msg_give() - its slot is free again, and nobody is charged for it
+ * @area: where it is, or NULL if that is gone; the receiver's lock is held
+ * @msg: not a CANCEL, which has no slot of its own
+ */
+void mcp_msg_give(struct mcp_area *area, struct mcp_msg *msg)
+{
+	if (area)
+		mcp_slots_give(&area->slots, msg->unit, msg->units);
+	if (msg->kind != MCP_RESPONSE)
+		mcp_uncharge(msg->exchange, msg->flags & MCP_MSG_TO_SERVER,
+			     msg->kind == MCP_REQUEST, msg->units);
+	if (msg->flags & MCP_MSG_CREDIT)
+		msg->exchange->credit++;
 }
 
 /**
@@ -66,16 +92,14 @@ void mcp_msg_free(struct mcp_msg *msg)
 
 	mcp_fds_drop(msg->files, msg->nfds);
 	msg->files = NULL;
-	if (msg->kind == MCP_NOTIFY) {
-		mcp_uncharge(exchange, msg->flags & MCP_MSG_TO_SERVER, 0, msg->units);
+	if (msg->kind == MCP_NOTIFY)
 		kmem_cache_free(cache, msg);
-	}
 	mcp_exchange_put(exchange);
 }
 
 /**
  * mcp_msg_fill() - the one copy of a body
- * @area: the receiver's, with a reference of the sender's
+ * @area: the receiver's, after mcp_area_begin()
  * @unit: first of a slot that is busy on behalf of the sender
  * @frame: the kernel's copy of what is sent
  *
@@ -102,24 +126,6 @@ int mcp_msg_fill(struct mcp_area *area, u32 unit, const struct mcp_frame *frame)
 	left = raw_copy_from_user(body, from, len);
 	instrument_copy_from_user_after(body, from, len, left);
 	return left ? -EFAULT : 0;
-}
-
-/**
- * mcp_msg_stamp() - write the envelope that the receiver acts on
- * @area: the receiver's
- * @unit: first of the slot
- * @envelope: checked, from the sender
- * @cookie: the kernel's for a REQUEST, the sender's for others
- * @sender: who it is
- */
-void mcp_msg_stamp(struct mcp_area *area, u32 unit, const struct mcp_envelope *envelope,
-		   u64 cookie, u64 sender)
-{
-	struct mcp_envelope *at = mcp_area_at(area, unit);
-
-	*at = *envelope;
-	at->cookie = cookie;
-	at->sender = sender;
 }
 
 /**
@@ -153,8 +159,7 @@ static struct io_uring_cmd *push_to_task(struct mcp_exchange *exchange, struct m
 		return NULL;
 	}
 	exchange->waiter = NULL;
-	mcp_msg_deliver(msg);
-	mcp_waiter_wake(waiter, msg);
+	mcp_waiter_wake(waiter, mcp_msg_take(msg));
 	return NULL;
 }
 
@@ -178,12 +183,11 @@ struct io_uring_cmd *mcp_msg_push(struct mcp_msg *msg)
 	}
 	if (exchange->answer == MCP_ANSWER_TASK)
 		return push_to_task(exchange, msg);
-	if (exchange->answer == MCP_ANSWER_CMD && msg->kind == MCP_RESPONSE) {
+	/* One whose command was just cancelled is received like any other. */
+	if (exchange->cmd && msg->kind == MCP_RESPONSE) {
 		cmd = exchange->cmd;
 		exchange->cmd = NULL;
-		mcp_msg_deliver(msg);
-		if (cmd)
-			mcp_uring_answer(cmd, msg, 0);
+		mcp_uring_answer(cmd, mcp_msg_take(msg));
 		return cmd;
 	}
 	return mcp_port_push(exchange->caller, msg);

@@ -56,7 +56,7 @@ static int take(struct mcp_msg *msg, struct mcp_port *receiver, const struct mcp
 		exchange->credit--;
 		msg->flags |= MCP_MSG_CREDIT;
 	}
-	*area = mcp_area_get(receiver->area);
+	*area = mcp_area_begin(receiver->area);
 out:
 	spin_unlock(&receiver->lock);
 	return error;
@@ -69,21 +69,23 @@ static int commit(struct mcp_msg *msg, struct mcp_port *receiver, const struct m
 	struct mcp_exchange *exchange = msg->exchange;
 	bool to_server = msg->flags & MCP_MSG_TO_SERVER;
 	struct io_uring_cmd *cmd = NULL;
+	bool last;
 
 	spin_lock(&receiver->lock);
 	msg->flags &= ~MCP_MSG_BUSY;
+	last = mcp_area_end(area);
 	if (!error && (receiver->dead || !is_open(exchange, to_server)))
 		error = -ECANCELED;
 	if (error) {
-		mcp_slots_give(&area->slots, msg->unit, msg->units);
-		if (msg->flags & MCP_MSG_CREDIT)
-			exchange->credit++;
+		mcp_msg_give(area, msg);
 	} else {
 		mcp_msg_stamp(area, msg->unit, &frame->envelope, 0,
 			      mcp_sender_to(exchange, to_server));
 		cmd = mcp_msg_push(msg);
 	}
 	spin_unlock(&receiver->lock);
+	if (last)
+		mcp_area_free(area);
 	if (cmd)
 		mcp_uring_finish(cmd);
 	if (error)
@@ -105,7 +107,7 @@ static int commit(struct mcp_msg *msg, struct mcp_port *receiver, const struct m
 int mcp_notify(struct mcp_port *port, const struct mcp_frame *frame)
 {
 	const struct mcp_envelope *envelope = &frame->envelope;
-	struct mcp_exchange *exchange = mcp_exchange_find(envelope->parent);
+	struct mcp_exchange *exchange = mcp_exchange_find_of(port, envelope->parent);
 	struct mcp_port *receiver;
 	struct mcp_area *area;
 	struct mcp_msg *msg;
@@ -114,10 +116,6 @@ int mcp_notify(struct mcp_port *port, const struct mcp_frame *frame)
 
 	if (!exchange)
 		return -ENOENT;
-	if (exchange->server != port && exchange->caller != port) {
-		mcp_exchange_put(exchange);
-		return -ENOENT;
-	}
 	to_server = exchange->server != port;
 	receiver = to_server ? exchange->server : exchange->caller;
 	error = -EACCES;
@@ -139,9 +137,7 @@ int mcp_notify(struct mcp_port *port, const struct mcp_frame *frame)
 	if (error)
 		goto free;
 	error = mcp_msg_fill(area, msg->unit, frame);
-	error = commit(msg, receiver, frame, area, error);
-	mcp_area_put(area);
-	return error;
+	return commit(msg, receiver, frame, area, error);
 free:
 	mcp_msg_free(msg);
 	return error;

@@ -8,7 +8,8 @@
  * Locking: port->lock guards the queue and the arena's slots. It is never
  *          held over a copy from user space, an allocation that sleeps or the
  *          release of a file, and no second port's lock is taken under it.
- * Lifetime: counted: the file has one reference, each side of an exchange one.
+ * Lifetime: counted: the file has one reference, which the exchanges that began
+ *           here inherit; each exchange that was sent here has one.
  *           The arena goes with the file, not with the last reference.
  */
 #include <linux/io_uring/cmd.h>
@@ -44,6 +45,7 @@ struct mcp_port *mcp_port_new(struct file *file)
 	INIT_LIST_HEAD(&port->waiters);
 	INIT_LIST_HEAD(&port->calls);
 	INIT_LIST_HEAD(&port->serves);
+	INIT_HLIST_HEAD(&port->spares);
 	init_waitqueue_head(&port->poll);
 	mutex_init(&port->setup);
 	port->cred = get_cred(file->f_cred);
@@ -99,9 +101,9 @@ out:
 /**
  * mcp_waiter_wake() - give a message to a task
  * @waiter: the task's; the lock that guards it is held
- * @msg: the message, or an error pointer
+ * @taken: what it gets
  */
-void mcp_waiter_wake(struct mcp_waiter *waiter, struct mcp_msg *msg)
+void mcp_waiter_wake(struct mcp_waiter *waiter, struct mcp_taken taken)
 {
 	struct task_struct *task = waiter->task;
 
@@ -109,9 +111,11 @@ void mcp_waiter_wake(struct mcp_waiter *waiter, struct mcp_msg *msg)
 	/*
 	 * Once it sees the message, the task may return and its waiter be gone.
 	 * The task itself stays until the end of this critical section, which
-	 * is a read side of RCU. Pairs with mcp_waiter_sleep().
+	 * is a read side of RCU.
 	 */
-	smp_store_release(&waiter->msg, msg);
+	waiter->taken.msg = taken.msg;
+	/* Pairs with mcp_waiter_sleep(). */
+	smp_store_release(&waiter->taken.slot, taken.slot);
 	wake_up_process(task);
 }
 
@@ -119,37 +123,37 @@ void mcp_waiter_wake(struct mcp_waiter *waiter, struct mcp_msg *msg)
  * mcp_waiter_sleep() - until there is a message or a signal
  * @waiter: where mcp_waiter_wake() finds it; no lock is held
  *
- * Return: what was given, or NULL for a signal: then the caller takes the
- * waiter from where it is, under the lock, and looks once more.
+ * Return: whether it was given something. If not, it was a signal: the caller
+ * takes the waiter from where it is, under the lock, and looks once more.
  */
-struct mcp_msg *mcp_waiter_sleep(struct mcp_waiter *waiter)
+bool mcp_waiter_sleep(struct mcp_waiter *waiter)
 {
-	struct mcp_msg *msg;
+	bool given;
 
 	for (;;) {
 		set_current_state(TASK_INTERRUPTIBLE);
 		/* Pairs with mcp_waiter_wake(). */
-		msg = smp_load_acquire(&waiter->msg);
-		if (msg || signal_pending(current))
+		given = smp_load_acquire(&waiter->taken.slot);
+		if (given || signal_pending(current))
 			break;
 		schedule();
 	}
 	__set_current_state(TASK_RUNNING);
-	return msg;
+	return given;
 }
 
 /* To whoever waits. Returns whether anybody did. */
 static bool give(struct mcp_port *port, struct mcp_msg *msg, struct io_uring_cmd **cmd)
 {
+	struct mcp_waiter *waiter;
+
 	*cmd = mcp_uring_unpark(port, msg);
-	if (*cmd) {
-		mcp_msg_deliver(msg);
+	if (*cmd)
 		return true;
-	}
-	if (list_empty(&port->waiters))
+	waiter = list_first_entry_or_null(&port->waiters, struct mcp_waiter, node);
+	if (!waiter)
 		return false;
-	mcp_msg_deliver(msg);
-	mcp_waiter_wake(list_first_entry(&port->waiters, struct mcp_waiter, node), msg);
+	mcp_waiter_wake(waiter, mcp_msg_take(msg));
 	return true;
 }
 
@@ -200,19 +204,18 @@ struct io_uring_cmd *mcp_port_push_back(struct mcp_port *port, struct mcp_msg *m
  * mcp_port_pop() - take the next message
  * @port: its lock is held
  *
- * Return: the message, now the receiver's, or NULL.
+ * Return: the message, now the receiver's, or slot 0.
  */
-struct mcp_msg *mcp_port_pop(struct mcp_port *port)
+struct mcp_taken mcp_port_pop(struct mcp_port *port)
 {
 	struct mcp_msg *msg;
 
 	lockdep_assert_held(&port->lock);
 	msg = list_first_entry_or_null(&port->queue, struct mcp_msg, node);
-	if (msg) {
-		list_del_init(&msg->node);
-		mcp_msg_deliver(msg);
-	}
-	return msg;
+	if (!msg)
+		return (struct mcp_taken){};
+	list_del_init(&msg->node);
+	return mcp_msg_take(msg);
 }
 
 /**
@@ -220,35 +223,34 @@ struct mcp_msg *mcp_port_pop(struct mcp_port *port)
  * @port: held by the caller's file
  * @nonblock: do not wait
  *
- * Return: the message; ERR_PTR(-EAGAIN) if there is none and @nonblock;
- * ERR_PTR(-ENOBUFS) without an arena, where none will ever be;
- * ERR_PTR(-ERESTARTSYS) for a signal.
+ * Return: the message; or as its slot -EAGAIN if there is none and @nonblock,
+ * -ENOBUFS without an arena, where none will ever be, -ERESTARTSYS for a signal.
  */
-struct mcp_msg *mcp_port_wait(struct mcp_port *port, bool nonblock)
+struct mcp_taken mcp_port_wait(struct mcp_port *port, bool nonblock)
 {
 	struct mcp_waiter waiter = { .task = current };
-	struct mcp_msg *msg;
+	struct mcp_taken taken;
 
 	spin_lock(&port->lock);
-	msg = mcp_port_pop(port);
-	if (msg || nonblock || !port->area) {
-		int error = port->area ? -EAGAIN : -ENOBUFS;
-
+	taken = mcp_port_pop(port);
+	if (taken.slot || nonblock || !port->area) {
+		if (!taken.slot)
+			taken.slot = port->area ? -EAGAIN : -ENOBUFS;
 		spin_unlock(&port->lock);
-		return msg ?: ERR_PTR(error);
+		return taken;
 	}
 	/* The last that came is the first to be served: its caches are warm. */
 	list_add(&waiter.node, &port->waiters);
 	spin_unlock(&port->lock);
 
-	msg = mcp_waiter_sleep(&waiter);
-	if (!msg) {
+	if (!mcp_waiter_sleep(&waiter)) {
 		spin_lock(&port->lock);
-		msg = waiter.msg;
 		list_del_init(&waiter.node);
+		if (!waiter.taken.slot)
+			waiter.taken.slot = -ERESTARTSYS;
 		spin_unlock(&port->lock);
 	}
-	return msg ?: ERR_PTR(-ERESTARTSYS);
+	return waiter.taken;
 }
 
 /* The lock is held, and dropped here. */
@@ -257,7 +259,6 @@ static int release_request(struct mcp_port *port, struct mcp_msg *msg)
 {
 	struct mcp_exchange *exchange = mcp_exchange_get(msg->exchange);
 	bool over = exchange->serve_state == MCP_SERVE_CANCELED;
-	u32 units = 0;
 	int error = 0;
 
 	if (!over && msg->flags & MCP_MSG_SHRUNK) {
@@ -265,14 +266,12 @@ static int release_request(struct mcp_port *port, struct mcp_msg *msg)
 	} else if (!over) {
 		mcp_slots_shrink(&port->area->slots, msg->unit, msg->units, 1);
 		msg->flags |= MCP_MSG_SHRUNK;
-		units = msg->units - 1;
+		mcp_uncharge(exchange, true, 0, msg->units - 1);
 		msg->units = 1;
 	}
 	spin_unlock(&port->lock);
 	if (over)
 		mcp_exchange_finish(exchange);
-	else if (units)
-		mcp_uncharge(exchange, true, 0, units);
 	mcp_exchange_put(exchange);
 	return error;
 }
@@ -307,9 +306,7 @@ int mcp_port_release(struct mcp_port *port, u32 slot)
 		msg->flags |= MCP_MSG_GONE;
 		msg = NULL;
 	} else {
-		mcp_slots_give(&port->area->slots, msg->unit, msg->units);
-		if (msg->flags & MCP_MSG_CREDIT)
-			msg->exchange->credit++;
+		mcp_msg_give(port->area, msg);
 	}
 	spin_unlock(&port->lock);
 	if (msg)
@@ -355,7 +352,7 @@ static void drop_slots(struct mcp_port *port, struct mcp_area *area)
 			continue;
 		}
 		list_del_init(&msg->node);
-		mcp_slots_give(&area->slots, unit, msg->units);
+		mcp_msg_give(area, msg);
 		spin_unlock(&port->lock);
 		mcp_msg_free(msg);
 		spin_lock(&port->lock);
@@ -378,6 +375,7 @@ void mcp_port_close(struct mcp_port *port)
 	spin_lock(&port->lock);
 	port->dead = true;
 	spin_unlock(&port->lock);
+	mcp_exchange_drop_spares(port);
 
 	if (port->endpoint)
 		mcp_endpoint_close(port->endpoint);
@@ -411,7 +409,7 @@ void mcp_port_close(struct mcp_port *port)
 		list_del_init(&exchange->call_node);
 		spin_unlock(&port->lock);
 		if (left)
-			mcp_exchange_unlink(exchange);
+			mcp_exchange_put(exchange);
 		mcp_exchange_put(exchange);
 	}
 	drop_queue(port);
@@ -421,8 +419,16 @@ void mcp_port_close(struct mcp_port *port)
 		drop_slots(port, area);
 		spin_lock(&port->lock);
 		port->area = NULL;
+		area->closed = true;
+		left = area->copies;
 		spin_unlock(&port->lock);
-		mcp_area_put(area);
+		if (!left)
+			mcp_area_free(area);
 	}
-	mcp_port_put(port);
+	spin_lock(&port->lock);
+	port->closed = true;
+	left = port->nexchanges;
+	spin_unlock(&port->lock);
+	if (!left)
+		mcp_port_put(port);
 }

@@ -8,9 +8,8 @@
  * Context: process.
  * Locking: the server's lock, then the caller's, one after the other; none
  *          over the copy of the body.
- * Lifetime: after mcp_request_prepare() the exchange has the caller's
- *           reference, the space's and that of whoever prepared it;
- *           mcp_request_publish() adds the server's.
+ * Lifetime: nobody knows an exchange before mcp_request_publish(), so until
+ *           then it is freed whatever its references.
  */
 #include <linux/file.h>
 #include <linux/timekeeping.h>
@@ -47,7 +46,7 @@ static int aim_at_peer(struct mcp_exchange *exchange, const struct mcp_frame *fr
 
 	if (frame->handle != -1)
 		return -EINVAL;
-	parent = mcp_exchange_find(frame->envelope.parent);
+	parent = mcp_exchange_find_of(exchange->caller, frame->envelope.parent);
 	if (!parent)
 		return -ENOENT;
 	exchange->parent = parent;
@@ -57,11 +56,9 @@ static int aim_at_peer(struct mcp_exchange *exchange, const struct mcp_frame *fr
 		exchange->server = mcp_port_get(parent->caller);
 		exchange->to_parent = true;
 		exchange->backward = !parent->backward;
-	} else if (parent->caller == exchange->caller) {
+	} else {
 		exchange->server = mcp_port_get(parent->server);
 		exchange->backward = parent->backward;
-	} else {
-		return -ENOENT;
 	}
 	exchange->depth = parent->depth + 1;
 	exchange->handle = mcp_handle_get(parent->handle);
@@ -87,8 +84,7 @@ static int set_deadline(struct mcp_exchange *exchange, u64 deadline)
 }
 
 /* A slot in the server's arena, busy until the request is published. */
-static int take_slot(struct mcp_exchange *exchange, const struct mcp_envelope *envelope,
-		     struct mcp_area **area)
+static int take_slot(struct mcp_exchange *exchange, const struct mcp_envelope *envelope)
 {
 	struct mcp_port *server = exchange->server;
 	struct mcp_msg *request = &exchange->request;
@@ -117,21 +113,23 @@ static int take_slot(struct mcp_exchange *exchange, const struct mcp_envelope *e
 	}
 	request->units = units;
 	request->flags |= MCP_MSG_BUSY;
-	*area = mcp_area_get(server->area);
+	exchange->filling = mcp_area_begin(server->area);
 out:
 	spin_unlock(&server->lock);
 	return error;
 }
 
-static void give_slot(struct mcp_exchange *exchange, struct mcp_area *area)
+static void give_slot(struct mcp_exchange *exchange)
 {
-	struct mcp_msg *request = &exchange->request;
+	struct mcp_area *area = exchange->filling;
+	bool last;
 
 	spin_lock(&exchange->server->lock);
-	mcp_slots_give(&area->slots, request->unit, request->units);
+	mcp_msg_give(area, &exchange->request);
+	last = mcp_area_end(area);
 	spin_unlock(&exchange->server->lock);
-	mcp_uncharge(exchange, true, 1, request->units);
-	mcp_area_put(area);
+	if (last)
+		mcp_area_free(area);
 }
 
 /* Space for the answer, whose owner is the exchange from here on. */
@@ -147,8 +145,6 @@ static int reserve(struct mcp_exchange *exchange, u32 bytes)
 		response->unit = mcp_slots_take(&caller->area->slots, response->units, response);
 	if (response->unit) {
 		error = 0;
-		/* The list's reference, and the space's. */
-		refcount_add(2, &exchange->refs);
 		list_add_tail(&exchange->call_node, &caller->calls);
 	}
 	spin_unlock(&caller->lock);
@@ -171,8 +167,7 @@ static bool unreserve(struct mcp_exchange *exchange)
 	if (ours) {
 		exchange->call_state = MCP_CALL_DONE;
 		list_del_init(&exchange->call_node);
-		if (caller->area)
-			mcp_slots_give(&caller->area->slots, response->unit, response->units);
+		mcp_msg_give(caller->area, response);
 		/* The command, if any, is answered by whoever issued it. */
 		exchange->cmd = NULL;
 	}
@@ -202,44 +197,42 @@ struct mcp_exchange *mcp_request_prepare(struct mcp_port *port, const struct mcp
 {
 	const struct mcp_envelope *envelope = &frame->envelope;
 	struct mcp_exchange *exchange;
-	struct mcp_area *area;
 	int error;
 
-	exchange = mcp_exchange_new();
+	exchange = mcp_exchange_new(port);
 	if (!exchange)
 		return ERR_PTR(-ENOMEM);
-	exchange->caller = mcp_port_get(port);
 	exchange->answer = answer;
 	exchange->credit = envelope->credit;
 	error = envelope->parent ? aim_at_peer(exchange, frame) : aim_at_endpoint(exchange, frame);
 	if (error)
-		goto put;
+		goto free;
 	error = set_deadline(exchange, envelope->deadline);
 	if (error)
-		goto put;
+		goto free;
 	error = mcp_fds_collect(frame, &exchange->request.files);
 	if (error)
-		goto put;
+		goto free;
 	exchange->request.nfds = envelope->nfds;
-	error = take_slot(exchange, envelope, &area);
+	error = take_slot(exchange, envelope);
 	if (error)
 		goto drop;
-	error = mcp_msg_fill(area, exchange->request.unit, frame);
+	error = mcp_msg_fill(exchange->filling, exchange->request.unit, frame);
 	if (!error)
 		error = tell_cookie(frame, exchange->cookie);
 	if (!error)
 		error = reserve(exchange, envelope->reserve);
 	if (error)
 		goto give;
-	mcp_msg_stamp(area, exchange->request.unit, envelope, exchange->cookie, exchange->sender);
-	mcp_area_put(area);
+	mcp_msg_stamp(exchange->filling, exchange->request.unit, envelope, exchange->cookie,
+		      exchange->sender);
 	return exchange;
 give:
-	give_slot(exchange, area);
+	give_slot(exchange);
 drop:
 	mcp_fds_drop(exchange->request.files, envelope->nfds);
-put:
-	mcp_exchange_put(exchange);
+free:
+	mcp_exchange_free(exchange);
 	return ERR_PTR(error);
 }
 
@@ -261,7 +254,8 @@ static int join_parent(struct mcp_exchange *exchange)
 
 /**
  * mcp_request_publish() - the server gets it
- * @exchange: from mcp_request_prepare(); a reference of it is the caller's
+ * @exchange: from mcp_request_prepare(); until the server has it, its reference
+ *            is this function's
  *
  * Return: 0: it is sent, and how it ends is told where its answer goes. Else
  * it was not sent, and nothing will be told: -EPIPE if the server is gone,
@@ -271,16 +265,18 @@ int mcp_request_publish(struct mcp_exchange *exchange)
 {
 	struct mcp_port *server = exchange->server;
 	struct mcp_msg *request = &exchange->request;
+	struct mcp_area *area = exchange->filling;
 	struct io_uring_cmd *cmd;
+	bool last;
 	int error;
 
 	mcp_exchange_add(exchange);
-	mcp_exchange_get(exchange);
 	mcp_exchange_arm(exchange);
 	error = join_parent(exchange);
 
 	spin_lock(&server->lock);
 	request->flags &= ~MCP_MSG_BUSY;
+	last = mcp_area_end(area);
 	if (!error && server->dead)
 		error = -EPIPE;
 	if (!error && READ_ONCE(exchange->handle->error))
@@ -297,14 +293,16 @@ int mcp_request_publish(struct mcp_exchange *exchange)
 		return 0;
 	}
 	spin_unlock(&server->lock);
+	if (last)
+		mcp_area_free(area);
 
-	/* As if it had been taken away again before the server saw it. */
-	mcp_exchange_finish(exchange);
 	mcp_exchange_disarm(exchange);
 	mcp_exchange_leave(exchange);
 	if (unreserve(exchange))
-		mcp_exchange_unlink(exchange);
+		mcp_exchange_put(exchange);
 	else
 		error = 0;
+	/* As if it had been taken away again before the server saw it. */
+	mcp_exchange_finish(exchange);
 	return error;
 }

@@ -29,7 +29,7 @@ static int begin(struct mcp_exchange *exchange, const struct mcp_envelope *envel
 	if (!error) {
 		exchange->call_state = MCP_CALL_FILLING;
 		exchange->response.flags |= MCP_MSG_BUSY;
-		*area = mcp_area_get(caller->area);
+		*area = mcp_area_begin(caller->area);
 	}
 	spin_unlock(&caller->lock);
 	return error;
@@ -43,15 +43,16 @@ static int commit(struct mcp_exchange *exchange, const struct mcp_envelope *enve
 	struct mcp_msg *response = &exchange->response;
 	u32 units = mcp_units(envelope->len, envelope->nfds);
 	struct io_uring_cmd *cmd = NULL;
-	bool unlink = false, gone = false;
+	bool finished = false, gone = false, last;
 	LIST_HEAD(children);
 
 	spin_lock(&caller->lock);
 	response->flags &= ~MCP_MSG_BUSY;
+	last = mcp_area_end(area);
 	if (exchange->call_state == MCP_CALL_DONE) {
 		gone = response->flags & MCP_MSG_GONE;
 		if (gone)
-			mcp_slots_give(&area->slots, response->unit, response->units);
+			mcp_msg_give(area, response);
 		error = -ECANCELED;
 	} else if (error) {
 		exchange->call_state = MCP_CALL_WAITING;
@@ -67,13 +68,15 @@ static int commit(struct mcp_exchange *exchange, const struct mcp_envelope *enve
 		mcp_msg_stamp(area, response->unit, envelope, exchange->cookie,
 			      mcp_sender_to(exchange, false));
 		/* A task that is elsewhere comes back and asks. */
-		unlink = exchange->answer != MCP_ANSWER_TASK || exchange->waiter;
-		if (unlink)
+		finished = exchange->answer != MCP_ANSWER_TASK || exchange->waiter;
+		if (finished)
 			list_del_init(&exchange->call_node);
 		cmd = mcp_msg_push(response);
 	}
 	spin_unlock(&caller->lock);
 
+	if (last)
+		mcp_area_free(area);
 	if (cmd)
 		mcp_uring_finish(cmd);
 	if (gone)
@@ -83,8 +86,8 @@ static int commit(struct mcp_exchange *exchange, const struct mcp_envelope *enve
 		mcp_exchange_leave(exchange);
 		mcp_exchange_disarm(exchange);
 	}
-	if (unlink)
-		mcp_exchange_unlink(exchange);
+	if (finished)
+		mcp_exchange_put(exchange);
 	return error;
 }
 
@@ -122,7 +125,6 @@ int mcp_respond(struct mcp_port *port, const struct mcp_frame *frame)
 	if (!error) {
 		error = mcp_msg_fill(area, exchange->response.unit, frame);
 		error = commit(exchange, envelope, area, files, error);
-		mcp_area_put(area);
 	}
 	if (error)
 		mcp_fds_drop(files, envelope->nfds);

@@ -27,21 +27,18 @@ ssize_t mcp_read(struct file *file, char __user *buffer, size_t count, loff_t *p
 {
 	struct mcp_port *port = file->private_data;
 	struct mcp_frame frame = { .handle = -1 };
-	struct mcp_msg *msg;
-	u32 slot;
+	struct mcp_taken taken;
 
 	if (count != sizeof(frame))
 		return -EINVAL;
 	/* A message that is taken must arrive: look before. */
 	if (clear_user(buffer, sizeof(frame)))
 		return -EFAULT;
-	msg = mcp_port_wait(port, file->f_flags & O_NONBLOCK);
-	if (IS_ERR(msg))
-		return PTR_ERR(msg);
-	slot = mcp_msg_slot(msg);
-	mcp_fds_install(port->area, msg);
-	memcpy(&frame.envelope, port->area->base + slot, sizeof(frame.envelope));
-	frame.slot = slot;
+	taken = mcp_port_wait(port, file->f_flags & O_NONBLOCK);
+	if (taken.slot < 0)
+		return taken.slot;
+	frame.slot = mcp_fds_install(port, taken);
+	memcpy(&frame.envelope, port->area->base + frame.slot, sizeof(frame.envelope));
 	return copy_to_user(buffer, &frame, sizeof(frame)) ? -EFAULT : sizeof(frame);
 }
 
@@ -61,7 +58,7 @@ ssize_t mcp_read(struct file *file, char __user *buffer, size_t count, loff_t *p
 ssize_t mcp_write(struct file *file, const char __user *buffer, size_t count, loff_t *position)
 {
 	struct mcp_port *port = file->private_data;
-	struct mcp_frame frame;
+	struct mcp_frame frame __uninitialized;
 	int error;
 
 	if (count != sizeof(frame))

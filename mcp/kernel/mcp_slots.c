@@ -54,20 +54,19 @@ void mcp_slots_destroy(struct mcp_slots *slots)
 	*slots = (struct mcp_slots){};
 }
 
-/* Most messages have one unit, and the one behind the last is mostly free. */
 static unsigned long find_room(const struct mcp_slots *slots, u32 count)
 {
 	unsigned long first;
 
-	if (count == 1 && !test_bit(slots->next, slots->map))
-		return slots->next;
+	if (!count || count > slots->units - 1 - slots->used)
+		return slots->units;
 	first = bitmap_find_next_zero_area(slots->map, slots->units, slots->next, count, 0);
 	if (first < slots->units)
 		return first;
 	return bitmap_find_next_zero_area(slots->map, slots->units, 1, count, 0);
 }
 
-static void mark(struct mcp_slots *slots, u32 first, u32 count)
+static inline void mark(struct mcp_slots *slots, u32 first, u32 count)
 {
 	if (count == 1)
 		__set_bit(first, slots->map);
@@ -76,7 +75,7 @@ static void mark(struct mcp_slots *slots, u32 first, u32 count)
 	slots->used += count;
 }
 
-static void unmark(struct mcp_slots *slots, u32 first, u32 count)
+static inline void unmark(struct mcp_slots *slots, u32 first, u32 count)
 {
 	if (count == 1)
 		__clear_bit(first, slots->map);
@@ -95,13 +94,14 @@ static void unmark(struct mcp_slots *slots, u32 first, u32 count)
  */
 u32 mcp_slots_take(struct mcp_slots *slots, u32 count, void *owner)
 {
-	unsigned long first;
+	unsigned long first = slots->next;
 
-	if (!count || count > slots->units - 1 - slots->used)
-		return 0;
-	first = find_room(slots, count);
-	if (first >= slots->units)
-		return 0;
+	/* Most messages have one unit, and the one behind the last is mostly free. */
+	if (unlikely(count != 1 || test_bit(first, slots->map))) {
+		first = find_room(slots, count);
+		if (first >= slots->units)
+			return 0;
+	}
 	mark(slots, first, count);
 	slots->owner[first] = owner;
 	slots->next = first + count < slots->units ? first + count : 1;

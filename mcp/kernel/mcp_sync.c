@@ -22,63 +22,68 @@ static int go_on(struct mcp_frame __user *user, u64 cookie, int error)
 }
 
 /* The descriptors are put into this task's table, and the slot is told. */
-static int take(struct mcp_port *port, struct mcp_frame __user *user, struct mcp_msg *msg)
+static int take(struct mcp_port *port, struct mcp_frame __user *user, struct mcp_taken taken)
 {
-	u32 slot = mcp_msg_slot(msg);
+	u32 slot = mcp_fds_install(port, taken);
 
-	mcp_fds_install(port->area, msg);
 	return put_user(slot, &user->slot);
 }
 
 /* The caller's lock is held. The next message, or why there will be none. */
-static struct mcp_msg *next_message(struct mcp_exchange *exchange)
+static struct mcp_taken next_message(struct mcp_exchange *exchange)
 {
 	struct mcp_msg *msg = list_first_entry_or_null(&exchange->inbox, struct mcp_msg, node);
 
 	if (msg) {
 		list_del_init(&msg->node);
-		mcp_msg_deliver(msg);
-		return msg;
+		return mcp_msg_take(msg);
 	}
-	return exchange->call_state == MCP_CALL_DONE ? ERR_PTR(-exchange->error) : NULL;
+	return (struct mcp_taken){
+		.slot = exchange->call_state == MCP_CALL_DONE ? -exchange->error : 0
+	};
 }
 
 /*
  * Wait for the next message of an exchange. Once it has ended and nothing of it
  * is left, the caller's side is finished.
  */
-static struct mcp_msg *wait_in(struct mcp_exchange *exchange)
+static struct mcp_taken wait_in(struct mcp_exchange *exchange)
 {
 	struct mcp_waiter waiter = { .node = LIST_HEAD_INIT(waiter.node), .task = current };
 	struct mcp_port *caller = exchange->caller;
-	struct mcp_msg *msg;
-	bool over;
+	bool over = false;
 
 	spin_lock(&caller->lock);
-	/* One task waits in an exchange; it was sent by one. */
-	msg = exchange->waiter ? ERR_PTR(-EALREADY) : next_message(exchange);
-	if (!msg)
-		exchange->waiter = &waiter;
-	/* If nobody was there to see the end, it is still in the list. */
-	over = exchange->call_state == MCP_CALL_DONE && list_empty(&exchange->inbox) &&
-	       !list_empty(&exchange->call_node);
-	if (over)
-		list_del_init(&exchange->call_node);
+	if (exchange->waiter) {
+		/* One task waits in an exchange; it was sent by one. */
+		waiter.taken.slot = -EALREADY;
+	} else if (list_empty(&exchange->call_node)) {
+		/* The caller has seen its end. */
+		waiter.taken.slot = -ENOENT;
+	} else {
+		waiter.taken = next_message(exchange);
+		if (!waiter.taken.slot)
+			exchange->waiter = &waiter;
+		/* If nobody was there to see the end, it is still in the list. */
+		over = exchange->call_state == MCP_CALL_DONE && list_empty(&exchange->inbox);
+		if (over)
+			list_del_init(&exchange->call_node);
+	}
 	spin_unlock(&caller->lock);
 	if (over)
-		mcp_exchange_unlink(exchange);
-	if (msg)
-		return msg;
+		mcp_exchange_put(exchange);
+	if (waiter.taken.slot)
+		return waiter.taken;
 
-	msg = mcp_waiter_sleep(&waiter);
-	if (!msg) {
+	if (!mcp_waiter_sleep(&waiter)) {
 		spin_lock(&caller->lock);
-		msg = waiter.msg;
-		if (!msg)
+		if (!waiter.taken.slot) {
+			waiter.taken.slot = -ERESTARTSYS;
 			exchange->waiter = NULL;
+		}
 		spin_unlock(&caller->lock);
 	}
-	return msg ?: ERR_PTR(-ERESTARTSYS);
+	return waiter.taken;
 }
 
 /* The exchange to wait in, which may be one of those that the frame speaks of. */
@@ -158,9 +163,9 @@ static struct mcp_exchange *start_call(struct mcp_port *port, const struct mcp_f
  */
 long mcp_ioctl_call(struct mcp_port *port, struct mcp_frame __user *user)
 {
+	struct mcp_frame frame __uninitialized;
 	struct mcp_exchange *exchange;
-	struct mcp_frame frame;
-	struct mcp_msg *msg;
+	struct mcp_taken taken;
 	int error;
 
 	if (copy_from_user(&frame, user, sizeof(frame)))
@@ -168,11 +173,11 @@ long mcp_ioctl_call(struct mcp_port *port, struct mcp_frame __user *user)
 	exchange = start_call(port, &frame);
 	if (IS_ERR(exchange))
 		return PTR_ERR(exchange);
-	msg = wait_in(exchange);
-	if (IS_ERR(msg))
-		error = go_on(user, exchange->cookie, PTR_ERR(msg));
+	taken = wait_in(exchange);
+	if (taken.slot < 0)
+		error = go_on(user, exchange->cookie, taken.slot);
 	else
-		error = take(port, user, msg);
+		error = take(port, user, taken);
 	mcp_exchange_put(exchange);
 	return error;
 }
@@ -188,8 +193,8 @@ long mcp_ioctl_call(struct mcp_port *port, struct mcp_frame __user *user)
  */
 long mcp_ioctl_reply_wait(struct mcp_port *port, struct mcp_frame __user *user, bool nonblock)
 {
-	struct mcp_frame frame;
-	struct mcp_msg *msg;
+	struct mcp_frame frame __uninitialized;
+	struct mcp_taken taken;
 	int error;
 
 	if (copy_from_user(&frame, user, sizeof(frame)))
@@ -204,6 +209,6 @@ long mcp_ioctl_reply_wait(struct mcp_port *port, struct mcp_frame __user *user, 
 	}
 	if (error)
 		return error;
-	msg = mcp_port_wait(port, nonblock);
-	return IS_ERR(msg) ? go_on(user, 0, PTR_ERR(msg)) : take(port, user, msg);
+	taken = mcp_port_wait(port, nonblock);
+	return taken.slot < 0 ? go_on(user, 0, taken.slot) : take(port, user, taken);
 }

@@ -27,8 +27,8 @@ struct pending {
 		struct list_head node;		/* parked: in port->parked */
 		struct mcp_exchange *call;	/* calling: a reference */
 	};
-	struct mcp_msg *msg;			/* what it was given, or NULL */
-	int result;				/* without a message */
+	struct mcp_msg *msg;			/* as in struct mcp_taken */
+	s32 slot;				/* likewise */
 	bool calling;
 };
 
@@ -42,38 +42,87 @@ static struct io_uring_cmd *cmd_of(struct pending *pending)
 	return container_of((void *)pending, struct io_uring_cmd, pdu);
 }
 
-/* The task that would have received it dies: somebody else may. */
-static void hand_back(struct mcp_port *port, struct mcp_msg *msg)
+static struct mcp_taken taken_of(const struct pending *pending)
 {
-	struct io_uring_cmd *other;
+	return (struct mcp_taken){ .slot = pending->slot, .msg = pending->msg };
+}
+
+static void set_taken(struct pending *pending, struct mcp_taken taken)
+{
+	pending->slot = taken.slot;
+	pending->msg = taken.msg;
+}
+
+/* The message that lies there, unless it was released; the port's lock is held. */
+static struct mcp_msg *find_taken(struct mcp_port *port, struct mcp_taken taken)
+{
+	struct mcp_msg *msg = mcp_slots_owner(&port->area->slots, taken.slot / MCP_UNIT);
+
+	if (taken.slot % MCP_UNIT)
+		return msg ? &msg->exchange->cancel : NULL;
+	return msg && (msg == taken.msg || msg->flags & MCP_MSG_DELIVERED) ? msg : NULL;
+}
+
+/* The task that would have received it dies: somebody else may. */
+static void hand_back(struct mcp_port *port, struct mcp_taken taken)
+{
+	struct io_uring_cmd *other = NULL;
+	struct mcp_msg *msg;
 
 	spin_lock(&port->lock);
-	other = mcp_port_push_back(port, msg);
+	msg = find_taken(port, taken);
+	if (msg)
+		other = mcp_port_push_back(port, msg);
 	spin_unlock(&port->lock);
 	if (other)
 		mcp_uring_finish(other);
+	if (taken.msg)
+		mcp_exchange_put(taken.msg->exchange);
+}
+
+/* Nobody else waits for an answer: it is dropped. */
+static void drop(struct mcp_port *port, struct mcp_taken taken)
+{
+	struct mcp_exchange *exchange;
+	struct file **files;
+	u32 nfds;
+
+	if (!taken.msg) {
+		mcp_port_release(port, taken.slot);
+		return;
+	}
+	exchange = taken.msg->exchange;
+	spin_lock(&port->lock);
+	files = taken.msg->files;
+	nfds = taken.msg->nfds;
+	taken.msg->files = NULL;
+	taken.msg->flags |= MCP_MSG_DELIVERED;
+	spin_unlock(&port->lock);
+	mcp_fds_drop(files, nfds);
+	mcp_port_release(port, taken.slot);
+	mcp_exchange_put(exchange);
 }
 
 /* In the command's own task, which may be dying. */
 static void complete_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct mcp_port *port = cmd->file->private_data;
-	struct pending pending = *pending_of(cmd);
-	int result = pending.result;
+	struct pending *pending = pending_of(cmd);
+	struct mcp_taken taken = taken_of(pending);
+	struct mcp_exchange *call = pending->calling ? pending->call : NULL;
 
-	if (pending.msg && (issue_flags & IO_URING_F_TASK_DEAD || current->flags & PF_EXITING)) {
-		result = -ECANCELED;
-		if (pending.calling)
-			mcp_port_release(port, mcp_msg_slot(pending.msg));
+	if (likely(!(issue_flags & IO_URING_F_TASK_DEAD || current->flags & PF_EXITING))) {
+		mcp_fds_install(port, taken);
+	} else if (taken.slot > 0) {
+		if (call)
+			drop(port, taken);
 		else
-			hand_back(port, pending.msg);
-	} else if (pending.msg) {
-		result = mcp_msg_slot(pending.msg);
-		mcp_fds_install(port->area, pending.msg);
+			hand_back(port, taken);
+		taken.slot = -ECANCELED;
 	}
-	if (pending.calling)
-		mcp_exchange_put(pending.call);
-	io_uring_cmd_done(cmd, result, 0, issue_flags);
+	if (call)
+		mcp_exchange_put(call);
+	io_uring_cmd_done(cmd, taken.slot, 0, issue_flags);
 }
 
 /**
@@ -89,15 +138,11 @@ void mcp_uring_finish(struct io_uring_cmd *cmd)
 /**
  * mcp_uring_answer() - the result of a call
  * @cmd: taken from its exchange; the caller's lock is held
- * @msg: the response, or NULL
- * @result: if there is none, a negative errno
+ * @taken: the response, or why there is none
  */
-void mcp_uring_answer(struct io_uring_cmd *cmd, struct mcp_msg *msg, int result)
+void mcp_uring_answer(struct io_uring_cmd *cmd, struct mcp_taken taken)
 {
-	struct pending *pending = pending_of(cmd);
-
-	pending->msg = msg;
-	pending->result = result;
+	set_taken(pending_of(cmd), taken);
 }
 
 /**
@@ -115,7 +160,7 @@ struct io_uring_cmd *mcp_uring_unpark(struct mcp_port *port, struct mcp_msg *msg
 	if (!pending)
 		return NULL;
 	list_del_init(&pending->node);
-	pending->msg = msg;
+	set_taken(pending, mcp_msg_take(msg));
 	return cmd_of(pending);
 }
 
@@ -132,28 +177,28 @@ static int done(struct io_uring_cmd *cmd, int result, unsigned int issue_flags)
 static int park(struct mcp_port *port, struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct pending *pending = pending_of(cmd);
-	struct mcp_msg *msg;
+	struct mcp_taken taken;
 
 	if (!READ_ONCE(port->area))
 		return -ENOBUFS;
-	spin_lock(&port->lock);
-	msg = mcp_port_pop(port);
-	spin_unlock(&port->lock);
-	if (!msg) {
-		*pending = (struct pending){ .node = LIST_HEAD_INIT(pending->node) };
-		io_uring_cmd_mark_cancelable(cmd, issue_flags);
+	/* Without the lock: what comes now is found below. */
+	if (!list_empty_careful(&port->queue)) {
 		spin_lock(&port->lock);
-		msg = mcp_port_pop(port);
-		if (!msg)
-			list_add_tail(&pending->node, &port->parked);
+		taken = mcp_port_pop(port);
 		spin_unlock(&port->lock);
-		if (!msg)
-			return -EIOCBQUEUED;
-		mcp_fds_install(port->area, msg);
-		return done(cmd, mcp_msg_slot(msg), issue_flags);
+		if (taken.slot)
+			return mcp_fds_install(port, taken);
 	}
-	mcp_fds_install(port->area, msg);
-	return mcp_msg_slot(msg);
+	*pending = (struct pending){ .node = LIST_HEAD_INIT(pending->node) };
+	io_uring_cmd_mark_cancelable(cmd, issue_flags);
+	spin_lock(&port->lock);
+	taken = mcp_port_pop(port);
+	if (!taken.slot)
+		list_add_tail(&pending->node, &port->parked);
+	spin_unlock(&port->lock);
+	if (!taken.slot)
+		return -EIOCBQUEUED;
+	return done(cmd, mcp_fds_install(port, taken), issue_flags);
 }
 
 static int call(struct mcp_port *port, struct io_uring_cmd *cmd, const struct mcp_frame *frame,
@@ -169,10 +214,8 @@ static int call(struct mcp_port *port, struct io_uring_cmd *cmd, const struct mc
 	/* The reference of the preparation is the command's now. */
 	*pending = (struct pending){ .call = exchange, .calling = true };
 	exchange->cmd = cmd;
-	mcp_exchange_get(exchange);
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
 	error = mcp_request_publish(exchange);
-	mcp_exchange_put(exchange);
 	if (!error)
 		return -EIOCBQUEUED;
 	/* Nobody else will complete it. */
@@ -189,51 +232,34 @@ static int send(struct mcp_port *port, struct io_uring_cmd *cmd, const struct mc
 	return error == -EAGAIN ? done(cmd, error, issue_flags) : error;
 }
 
-static bool kind_fits(u32 op, u8 kind)
-{
-	switch (op) {
-	case MCP_CMD_SEND:
-		return kind == MCP_REQUEST || kind == MCP_RESPONSE || kind == MCP_CANCEL;
-	case MCP_CMD_CALL:
-		return kind == MCP_REQUEST;
-	case MCP_CMD_REPLY_AND_PARK:
-		return kind == MCP_RESPONSE;
-	default:
-		return kind == MCP_NOTIFY;
-	}
-}
+/* Kinds of messages that a command may send, as bits. */
+#define REQUEST		BIT(MCP_REQUEST)
+#define RESPONSE	BIT(MCP_RESPONSE)
+#define NOTIFY		BIT(MCP_NOTIFY)
+#define CANCEL		BIT(MCP_CANCEL)
 
-/* The commands that have a frame. */
-static int issue_frame(struct mcp_port *port, struct io_uring_cmd *cmd, u64 address, u32 size,
-		       unsigned int issue_flags)
+/* A command's frame, which has released the slot that it names. */
+static int begin(struct mcp_port *port, struct mcp_frame *frame, u64 address, u32 size,
+		 unsigned long kinds)
 {
-	struct mcp_frame frame;
-	int error;
-
-	if (size != sizeof(frame))
+	if (size != sizeof(*frame))
 		return -EINVAL;
-	if (copy_from_user(&frame, u64_to_user_ptr(address), sizeof(frame)))
+	if (copy_from_user(frame, u64_to_user_ptr(address), sizeof(*frame)))
 		return -EFAULT;
-	if (!kind_fits(cmd->cmd_op, frame.envelope.kind))
+	if (frame->envelope.kind >= BITS_PER_LONG || !(kinds >> frame->envelope.kind & 1))
 		return -EINVAL;
-	error = mcp_frame_begin(port, &frame);
-	if (error)
-		return error;
-	if (cmd->cmd_op == MCP_CMD_CALL)
-		return call(port, cmd, &frame, issue_flags);
-	if (cmd->cmd_op != MCP_CMD_REPLY_AND_PARK)
-		return send(port, cmd, &frame, issue_flags);
-	error = mcp_respond(port, &frame);
-	return error ?: park(port, cmd, issue_flags);
+	return mcp_frame_begin(port, frame);
 }
 
 static int issue(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct mcp_port *port = cmd->file->private_data;
 	const struct io_uring_sqe *sqe = cmd->sqe;
+	struct mcp_frame frame __uninitialized;
 	const u64 *rest = io_uring_sqe_cmd(sqe);
 	u64 address = READ_ONCE(sqe->addr);
 	u32 size = READ_ONCE(sqe->len);
+	int error;
 
 	if (cmd->flags & IORING_URING_CMD_MASK || READ_ONCE(rest[0]) || READ_ONCE(rest[1]) ||
 	    READ_ONCE(sqe->buf_index) || READ_ONCE(sqe->file_index))
@@ -242,11 +268,20 @@ static int issue(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	if (issue_flags & IO_URING_F_IOPOLL)
 		return -EOPNOTSUPP;
 	switch (cmd->cmd_op) {
-	case MCP_CMD_SEND:
 	case MCP_CMD_CALL:
+		error = begin(port, &frame, address, size, REQUEST);
+		return error ?: call(port, cmd, &frame, issue_flags);
 	case MCP_CMD_REPLY_AND_PARK:
+		error = begin(port, &frame, address, size, RESPONSE);
+		if (!error)
+			error = mcp_respond(port, &frame);
+		return error ?: park(port, cmd, issue_flags);
+	case MCP_CMD_SEND:
+		error = begin(port, &frame, address, size, REQUEST | RESPONSE | CANCEL);
+		return error ?: send(port, cmd, &frame, issue_flags);
 	case MCP_CMD_NOTIFY:
-		return issue_frame(port, cmd, address, size, issue_flags);
+		error = begin(port, &frame, address, size, NOTIFY);
+		return error ?: send(port, cmd, &frame, issue_flags);
 	case MCP_CMD_RECV_PARK:
 		return address || size ? -EINVAL : park(port, cmd, issue_flags);
 	case MCP_CMD_RELEASE:
