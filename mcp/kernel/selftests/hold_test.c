@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Test of the 30 seconds in which a freed name is its last user's. It waits for
+ * their end; serve_test has the rest.
+ *
+ * Usage: hold_test             on a machine where mcp.ko is loaded, as root
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "mcp_test.h"
+
+#define USER		3001
+#define OTHER_USER	3002
+#define HOLD_MS		30000
+#define SLACK_MS	500
+
+static int try_serve(void *argument)
+{
+	struct mcp_serve args = serve_args(argument);
+	struct port port;
+
+	if (port_open(&port, MCP_ARENA_MIN))
+		return 99;
+	return -call(port.fd, MCP_IOC_SERVE, &args);
+}
+
+static bool serves(uid_t uid, __u8 *name)
+{
+	return as_user(uid, uid, 0, try_serve, name) == 0;
+}
+
+static bool is_held(uid_t uid, __u8 *name)
+{
+	return as_user(uid, uid, 0, try_serve, name) == EADDRINUSE;
+}
+
+static int since_ms(__u64 start)
+{
+	return (now_ns() - start) / 1000000;
+}
+
+int main(void)
+{
+	__u8 freed[MCP_NAME_SIZE], again[MCP_NAME_SIZE];
+	__u64 before, after, renewed;
+
+	test_begin();
+	test_name(freed, "freed");
+	test_name(again, "again");
+	before = now_ns();
+	check(serves(USER, freed) && serves(USER, again), "a user serves two names, and ends");
+	after = now_ns();
+	check(is_held(OTHER_USER, freed) && is_held(OTHER_USER, again) && is_held(0, freed),
+	      "at once they are nobody else's");
+	check(serves(USER, again), "the same user serves one again");
+	sleep_ms(HOLD_MS / 2);
+	check(serves(USER, again), "and again after half of the time");
+	renewed = now_ns();
+	check(is_held(OTHER_USER, freed), "the other is still held then");
+
+	sleep_ms(HOLD_MS - SLACK_MS - since_ms(before));
+	/* Only if that took not too long does it tell anything. */
+	bool held = is_held(OTHER_USER, freed);
+
+	check(held || since_ms(before) >= HOLD_MS, "shortly before the end it is held (%d ms)",
+	      since_ms(before));
+	sleep_ms(HOLD_MS + SLACK_MS - since_ms(after));
+	check(serves(OTHER_USER, freed), "after it, another user serves it (%d ms)",
+	      since_ms(after));
+	check(is_held(USER, freed), "and it is held for that one now");
+	held = is_held(OTHER_USER, again);
+	check(held || since_ms(renewed) >= HOLD_MS, "the time runs from the last end of a name");
+	return test_end();
+}
