@@ -40,7 +40,7 @@ static int ask(int type, struct audit_status *status)
 			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK, .nlmsg_seq = 1 },
 		.status = *status,
 	};
-	_Alignas(struct nlmsghdr) char answer[8192];
+	char answer[8192] __attribute__((aligned(8)));
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT), error = -EIO;
 
 	if (fd < 0)
@@ -98,7 +98,7 @@ static bool next_record(const struct listener *listener, const __u8 *endpoint, c
 			size_t size, int milliseconds)
 {
 	__u64 end = now_ns() + milliseconds * 1000000ull;
-	_Alignas(struct nlmsghdr) char buffer[10000];
+	char buffer[10000] __attribute__((aligned(8)));
 	char named[MCP_NAME_SIZE + 16];
 
 	snprintf(named, sizeof(named), " endpoint=%s ", (const char *)endpoint);

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Test of what two threads do at the same time: two answers to one request, an
+ * answer and a cancel, two waits in one exchange. Whoever wins, each side is
+ * told once, and told the same.
+ *
+ * Usage: race_test             on a machine where mcp.ko is loaded, as root
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mcp_test.h"
+
+#define ARENA	(4u << 20)
+/* Large, so that its copy takes long. */
+#define BODY	(900u << 10)
+/* A bound, not a wish: the first overlap ends it. */
+#define ROUNDS	3000
+
+/* Two threads that begin together, again and again. */
+struct runner {
+	pthread_t thread;
+	pthread_barrier_t *barrier;
+	int port;
+	const struct mcp_frame *frame;
+	volatile bool end;
+	int result;
+};
+
+static int put(int port, const struct mcp_frame *frame)
+{
+	return write(port, frame, sizeof(*frame)) == sizeof(*frame) ? 0 : -errno;
+}
+
+static void *run(void *argument)
+{
+	struct runner *runner = argument;
+
+	for (;;) {
+		pthread_barrier_wait(runner->barrier);
+		if (runner->end)
+			return NULL;
+		runner->result = put(runner->port, runner->frame);
+		pthread_barrier_wait(runner->barrier);
+	}
+}
+
+struct scene {
+	struct port server, client;
+	int handle;
+	pthread_barrier_t barrier;
+	struct runner runners[2];
+	unsigned char *body;
+};
+
+static void start(struct scene *scene)
+{
+	__u8 name[MCP_NAME_SIZE];
+
+	test_name(name, "race");
+	port_need(&scene->server, ARENA);
+	serve_need(&scene->server, name);
+	port_need(&scene->client, ARENA);
+	scene->handle = open_handle(&scene->client, name, ALL_RIGHTS, NULL);
+	scene->body = calloc(1, BODY);
+	if (scene->handle < 0 || !scene->body)
+		bail_out("a scene");
+	pthread_barrier_init(&scene->barrier, NULL, 3);
+	for (int i = 0; i < 2; i++) {
+		scene->runners[i] = (struct runner){ .barrier = &scene->barrier };
+		if (pthread_create(&scene->runners[i].thread, NULL, run, &scene->runners[i]))
+			bail_out("a thread");
+	}
+}
+
+static void end(struct scene *scene)
+{
+	for (int i = 0; i < 2; i++)
+		scene->runners[i].end = true;
+	pthread_barrier_wait(&scene->barrier);
+	for (int i = 0; i < 2; i++)
+		pthread_join(scene->runners[i].thread, NULL);
+	free(scene->body);
+	close(scene->handle);
+	port_close(&scene->client);
+	port_close(&scene->server);
+}
+
+static void both(struct scene *scene, int first, const struct mcp_frame *a, int second,
+		 const struct mcp_frame *b)
+{
+	scene->runners[0].port = first;
+	scene->runners[0].frame = a;
+	scene->runners[1].port = second;
+	scene->runners[1].frame = b;
+	pthread_barrier_wait(&scene->barrier);
+	pthread_barrier_wait(&scene->barrier);
+}
+
+/* A request that the server has; its cookie. */
+static __u64 request(struct scene *scene, unsigned int reserve)
+{
+	struct mcp_frame frame = frame_request(scene->handle, TOOL_READ, "x", 1);
+
+	frame.envelope.reserve = reserve;
+	if (put(scene->client.fd, &frame))
+		bail_out("a request");
+	/* A CANCEL of an answer that was late lies before it. */
+	do {
+		if (read(scene->server.fd, &frame, sizeof(frame)) != sizeof(frame))
+			bail_out("a request is received");
+	} while (frame.envelope.kind != MCP_REQUEST);
+	return frame.envelope.cookie;
+}
+
+/* The one message of the client's queue; its slot is released. */
+static bool take(struct scene *scene, struct mcp_frame *frame)
+{
+	return read(scene->client.fd, frame, sizeof(*frame)) == sizeof(*frame) &&
+	       !call(scene->client.fd, MCP_IOC_RELEASE, (void *)(uintptr_t)frame->slot);
+}
+
+/* ---- Two answers --------------------------------------------------------- */
+
+static void test_two_answers(struct scene *scene)
+{
+	int already = 0, late = 0, rounds;
+	bool good = true;
+
+	for (rounds = 0; rounds < ROUNDS && !already && good; rounds++) {
+		__u64 cookie = request(scene, BODY);
+		struct mcp_frame a = frame_response(cookie, scene->body, BODY);
+		struct mcp_frame b = frame_response(cookie, scene->body, BODY - 1), got;
+		int *results[] = { &scene->runners[0].result, &scene->runners[1].result };
+
+		both(scene, scene->server.fd, &a, scene->server.fd, &b);
+		int sent = *results[0] ? 1 : 0, other = *results[!sent];
+
+		good = !*results[sent] && (other == -EALREADY || other == -ENOENT ||
+					   other == -ECANCELED);
+		already += other == -EALREADY;
+		late += other != -EALREADY;
+		/* What arrives is the one that was sent. */
+		good = good && take(scene, &got) && got.envelope.kind == MCP_RESPONSE &&
+		       got.envelope.cookie == cookie && got.envelope.len == BODY - sent;
+		if (!good)
+			printf("# round %d: %d and %d\n", rounds, *results[0], *results[1]);
+	}
+	check(good, "of two answers one is sent, and that one arrives (%d rounds)", rounds);
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		check(already, "the other gets EALREADY when they meet (%d came later)", late);
+	else
+		printf("# one CPU: two answers need not meet\n");
+}
+
+/* The one that was too early may try again: the first failed in its copy. */
+static void test_after_a_fault(struct scene *scene)
+{
+	__u64 cookie = request(scene, BODY);
+	struct mcp_frame frame = frame_response(cookie, (void *)-4096l, BODY), got;
+
+	check_errno(put(scene->server.fd, &frame), EFAULT, "an answer that cannot be read");
+	frame = frame_response(cookie, scene->body, BODY);
+	check_errno(put(scene->server.fd, &frame), 0, "leaves the exchange open for another");
+	check(take(scene, &got) && got.envelope.len == BODY, "which arrives");
+}
+
+/* ---- An answer and a cancel ---------------------------------------------- */
+
+static void test_cancel(struct scene *scene, unsigned int len)
+{
+	int answered = 0, cancelled = 0, strange = 0;
+
+	for (int round = 0; round < 300 && !strange; round++) {
+		__u64 cookie = request(scene, BODY);
+		struct mcp_frame answer = frame_response(cookie, scene->body, len), got;
+		struct mcp_frame cancel = frame_cancel(cookie);
+		int sent, stopped;
+
+		both(scene, scene->server.fd, &answer, scene->client.fd, &cancel);
+		sent = scene->runners[0].result;
+		stopped = scene->runners[1].result;
+		if (!take(scene, &got) || got.envelope.cookie != cookie)
+			strange++;
+		else if (!sent && stopped == -ENOENT && !got.envelope.flags)
+			answered++;
+		else if (sent == -ECANCELED && !stopped && got.envelope.flags == MCP_F_KERNEL &&
+			 got.envelope.status == ECANCELED)
+			cancelled++;
+		else
+			strange++;
+		if (strange)
+			printf("# round %d: answer %d, cancel %d, flags %u status %u\n", round,
+			       sent, stopped, got.envelope.flags, got.envelope.status);
+	}
+	check(!strange, "%u bytes and a cancel: %d answered, %d cancelled, each told once", len,
+	      answered, cancelled);
+}
+
+/* ---- Two waits ----------------------------------------------------------- */
+
+struct waiter {
+	int port;
+	struct mcp_frame frame;
+	int result;
+};
+
+static void *wait_in(void *argument)
+{
+	struct waiter *waiter = argument;
+
+	waiter->result = call(waiter->port, MCP_IOC_CALL, &waiter->frame);
+	return NULL;
+}
+
+static void test_two_waits(struct scene *scene)
+{
+	struct waiter first = { .port = scene->client.fd };
+	struct mcp_frame frame;
+	pthread_t thread;
+
+	first.frame = frame_request(scene->handle, TOOL_READ, "x", 1);
+	pthread_create(&thread, NULL, wait_in, &first);
+	if (read(scene->server.fd, &frame, sizeof(frame)) != sizeof(frame))
+		bail_out("a request is received");
+	__u64 cookie = frame.envelope.cookie;
+
+	/* It sends before it waits: until it sleeps, this call would be the first to wait. */
+	sleep_ms(5 * NEVER);
+	frame = (struct mcp_frame){ .envelope.cookie = cookie, .handle = -1 };
+	check_errno(call(scene->client.fd, MCP_IOC_CALL, &frame), EALREADY, "a second task that waits in an exchange");
+	frame = frame_response(cookie, "y", 1);
+	check_errno(put(scene->server.fd, &frame), 0, "the answer");
+	pthread_join(thread, NULL);
+	check_errno(first.result, 0, "is the first one's");
+	call(scene->client.fd, MCP_IOC_RELEASE, (void *)(uintptr_t)first.frame.slot);
+}
+
+int main(void)
+{
+	struct scene scene = { 0 };
+
+	test_begin();
+	start(&scene);
+	test_two_answers(&scene);
+	test_after_a_fault(&scene);
+	test_two_waits(&scene);
+	test_cancel(&scene, 0);
+	test_cancel(&scene, BODY);
+	end(&scene);
+	return test_end();
+}
