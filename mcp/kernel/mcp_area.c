@@ -16,6 +16,9 @@
 
 #include "mcp_internal.h"
 
+/* Megabytes on a program's word: to have too little is its error, and kills nobody. */
+#define PAGES_GFP (GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 /**
  * mcp_area_free() - no port has it any more, and no copy is under way
  * @area: complete or not
@@ -51,7 +54,7 @@ struct mcp_area *mcp_area_new(u32 bytes)
 	if (!area->pages)
 		goto fail;
 	while (area->npages < wanted) {
-		struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+		struct page *page = alloc_page(PAGES_GFP);
 
 		if (!page)
 			goto fail;
