@@ -213,6 +213,7 @@ PROGRAMS = {
     "audit_test": 35,
     "race_test": 9,
     "memory_test": 22,
+    "process_test": 50,
 }
 #: 6.12's io_uring warns of itself when a ring with DEFER_TASKRUN ends while commands can be cancelled: its own
 #: io_ring_exit_work() flushes completions where its own assertion does not expect it. No frame of ours is in the trace.
