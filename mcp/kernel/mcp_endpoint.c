@@ -65,6 +65,7 @@ void mcp_endpoint_put(struct mcp_endpoint *endpoint)
 	if (!refcount_dec_and_test(&endpoint->refs))
 		return;
 	kvfree(rcu_dereference_raw(endpoint->tools));
+	kvfree(endpoint->gone);
 	kfree(endpoint);
 }
 
@@ -160,6 +161,31 @@ out:
 	return ERR_PTR(error);
 }
 
+/* When a tool that is not in the table was first there: 0 for never. */
+static u64 born_before(const struct mcp_endpoint *endpoint, u32 id)
+{
+	return endpoint->gone ? endpoint->gone[id] : 0;
+}
+
+/* A tool that is taken out may come back: then it is one that has changed. */
+static int remember_gone(struct mcp_endpoint *endpoint, const struct mcp_tool_table *old,
+			 const struct mcp_tool_table *table)
+{
+	u32 id;
+
+	for (id = 1; id < old->size; id++) {
+		if (!old->row[id] || mcp_endpoint_tool(table, id))
+			continue;
+		if (!endpoint->gone)
+			endpoint->gone = kvcalloc(MCP_TOOL_ID_MAX + 1, sizeof(*endpoint->gone),
+						  GFP_KERNEL_ACCOUNT);
+		if (!endpoint->gone)
+			return -ENOMEM;
+		endpoint->gone[id] = old->row[id]->born;
+	}
+	return 0;
+}
+
 /* Give each row its serial numbers. Returns whether anything is different. */
 static bool compare_tables(struct mcp_endpoint *endpoint, const struct mcp_tool_table *old,
 			   struct mcp_tool_table *table)
@@ -174,7 +200,7 @@ static bool compare_tables(struct mcp_endpoint *endpoint, const struct mcp_tool_
 
 		if (!row)
 			continue;
-		row->born = before ? before->born : serial;
+		row->born = before ? before->born : born_before(endpoint, id) ?: serial;
 		row->changed = serial;
 		if (before && !memcmp(&before->tool, &row->tool, sizeof(row->tool)))
 			row->changed = before->changed;
@@ -184,22 +210,29 @@ static bool compare_tables(struct mcp_endpoint *endpoint, const struct mcp_tool_
 	return different;
 }
 
-/* Replace the table, unless it is the same; @table is the endpoint's, or freed. */
-static u64 set_table(struct mcp_endpoint *endpoint, struct mcp_tool_table *table)
+/*
+ * Replace the table, unless it is the same; @table is the endpoint's, or freed,
+ * or still the caller's if this fails: -ENOMEM.
+ */
+static int set_table(struct mcp_endpoint *endpoint, struct mcp_tool_table *table, u64 *generation)
 {
 	struct mcp_tool_table *old;
 
 	old = rcu_dereference_protected(endpoint->tools, lockdep_is_held(&mcp_registry_lock));
 	if (!compare_tables(endpoint, old, table)) {
 		kvfree(table);
-		return old->generation;
+		*generation = old->generation;
+		return 0;
 	}
+	if (old && remember_gone(endpoint, old, table))
+		return -ENOMEM;
 	endpoint->serial++;
 	table->generation = old ? old->generation + 1 : 1;
 	rcu_assign_pointer(endpoint->tools, table);
 	if (old)
 		kvfree_rcu(old, rcu);
-	return table->generation;
+	*generation = table->generation;
+	return 0;
 }
 
 static void forget_held(struct held_name *name)
@@ -304,6 +337,8 @@ static struct mcp_endpoint *new_endpoint(struct mcp_port *port, const struct mcp
 static int register_endpoint(struct mcp_port *port, struct mcp_endpoint *endpoint,
 			     struct mcp_tool_table *table)
 {
+	u64 generation;
+
 	if (port->endpoint)
 		return -EBUSY;
 	if (!port->area)
@@ -314,7 +349,8 @@ static int register_endpoint(struct mcp_port *port, struct mcp_endpoint *endpoin
 		return -EADDRINUSE;
 	if (mcp_audit_decision("serve", endpoint, NULL, 0, 0))
 		return -ENOSPC;
-	set_table(endpoint, table);
+	/* The first table takes no memory. */
+	set_table(endpoint, table, &generation);
 	rcu_assign_pointer(endpoint->port, port);
 	port->endpoint = endpoint;
 	list_add_tail(&endpoint->node, &endpoints);
@@ -393,13 +429,14 @@ long mcp_ioctl_update(struct mcp_port *port, struct mcp_update __user *user)
 	mutex_lock(&port->setup);
 	if (port->endpoint) {
 		mutex_lock(&mcp_registry_lock);
-		update.generation = set_table(port->endpoint, table);
+		error = set_table(port->endpoint, table, &update.generation);
 		mutex_unlock(&mcp_registry_lock);
 	} else {
-		kvfree(table);
 		error = -ENOTCONN;
 	}
 	mutex_unlock(&port->setup);
+	if (error)
+		kvfree(table);
 	if (!error && copy_to_user(user, &update, sizeof(update)))
 		error = -EFAULT;
 	return error;

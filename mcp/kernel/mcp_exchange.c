@@ -513,6 +513,27 @@ void mcp_exchange_end(struct mcp_exchange *exchange, int error)
 		mcp_exchange_put(exchange);
 }
 
+/*
+ * A request that is taken away unseen takes what followed it along. The
+ * server's lock is held.
+ */
+static void take_followers(struct mcp_exchange *exchange, struct list_head *taken)
+{
+	struct list_head *queue = &exchange->server->queue;
+	struct mcp_msg *msg, *next;
+
+	/* As mcp_msg_push() has chosen. */
+	if (exchange->to_parent && exchange->parent->answer == MCP_ANSWER_TASK)
+		queue = &exchange->parent->inbox;
+	list_for_each_entry_safe(msg, next, queue, node) {
+		if (msg->exchange != exchange || msg->kind != MCP_NOTIFY ||
+		    !(msg->flags & MCP_MSG_TO_SERVER))
+			continue;
+		list_move_tail(&msg->node, taken);
+		mcp_msg_give(exchange->server->area, msg);
+	}
+}
+
 /**
  * mcp_exchange_finish() - the server's side is over
  * @exchange: answered, or cancelled, or its server is gone
@@ -522,14 +543,18 @@ void mcp_exchange_end(struct mcp_exchange *exchange, int error)
 void mcp_exchange_finish(struct mcp_exchange *exchange)
 {
 	struct mcp_port *server = exchange->server;
-	struct mcp_msg *request = &exchange->request;
+	struct mcp_msg *request = &exchange->request, *msg, *next;
 	struct file **files;
+	LIST_HEAD(followers);
 
 	spin_lock(&server->lock);
 	if (exchange->serve_state == MCP_SERVE_DONE || exchange->serve_state == MCP_SERVE_NEW) {
 		spin_unlock(&server->lock);
 		return;
 	}
+	if (exchange->serve_state == MCP_SERVE_QUEUED && request->flags & MCP_MSG_FOLLOWED &&
+	    server->area)
+		take_followers(exchange, &followers);
 	exchange->serve_state = MCP_SERVE_DONE;
 	/* It may never have been taken from the queue; a CANCEL likewise. */
 	list_del_init(&request->node);
@@ -540,6 +565,10 @@ void mcp_exchange_finish(struct mcp_exchange *exchange)
 	mcp_msg_give(server->area, request);
 	spin_unlock(&server->lock);
 	mcp_fds_drop(files, request->nfds);
+	list_for_each_entry_safe(msg, next, &followers, node) {
+		list_del_init(&msg->node);
+		mcp_msg_free(msg);
+	}
 	mcp_exchange_put(exchange);
 }
 

@@ -54,7 +54,7 @@ static int send_request(struct mcp_port *port, const struct mcp_frame *frame)
 
 	if (IS_ERR(exchange))
 		return PTR_ERR(exchange);
-	error = mcp_request_publish(exchange);
+	error = mcp_request_publish(exchange, frame);
 	mcp_exchange_put(exchange);
 	return error;
 }

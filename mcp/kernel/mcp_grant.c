@@ -324,6 +324,8 @@ static int derive_handle(struct mcp_port *port, struct mcp_handle *parent,
 	handle->rights = grant->rights;
 	handle->pinned = parent->pinned;
 	handle->expiry = grant->expiry ?: parent->expiry;
+	if (handle->expiry)
+		mcp_handle_arm(handle);
 	mcp_quota_init(&handle->quota, grant->max_inflight ?: parent->quota.max_requests,
 		       grant->max_bytes ? units_of(grant->max_bytes) : parent->quota.max_units);
 	memcpy(handle->label, grant->label, sizeof(grant->label));

@@ -30,6 +30,27 @@ struct mcp_handle *mcp_handle_of(struct file *file)
 	return file->f_op == &mcp_handle_fops ? file->private_data : NULL;
 }
 
+static enum hrtimer_restart wake_pollers(struct hrtimer *timer)
+{
+	struct mcp_handle *handle = container_of(timer, struct mcp_handle, ends);
+
+	wake_up_interruptible_poll(&handle->poll, EPOLLHUP | EPOLLERR);
+	return HRTIMER_NORESTART;
+}
+
+/**
+ * mcp_handle_arm() - who polls it shall be told of its end
+ * @handle: new, with its expiry, which is not 0
+ *
+ * A call needs no clock: it asks what time it is.
+ */
+void mcp_handle_arm(struct mcp_handle *handle)
+{
+	hrtimer_init(&handle->ends, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	handle->ends.function = wake_pollers;
+	hrtimer_start(&handle->ends, ns_to_ktime(handle->expiry), HRTIMER_MODE_ABS);
+}
+
 /**
  * mcp_handle_free() - the last reference is gone
  * @handle: what it was derived from may go with it
@@ -41,6 +62,8 @@ void mcp_handle_free(struct mcp_handle *handle)
 	mutex_lock(&mcp_registry_lock);
 	list_del(&handle->sibling);
 	mutex_unlock(&mcp_registry_lock);
+	if (handle->expiry)
+		hrtimer_cancel(&handle->ends);
 	atomic_dec(&handle->user->handles);
 	mcp_user_put(handle->user);
 	mcp_endpoint_put(handle->endpoint);

@@ -81,6 +81,7 @@ static inline void *mcp_area_at(const struct mcp_area *area, u32 unit)
 #define MCP_MSG_CREDIT		0x08	/* gives a credit back when it is freed */
 #define MCP_MSG_SHRUNK		0x10	/* released but for its first unit */
 #define MCP_MSG_TO_SERVER	0x20	/* goes to the side that was called */
+#define MCP_MSG_FOLLOWED	0x40	/* of a REQUEST: NOTIFYs were sent after it */
 
 /**
  * struct mcp_msg - a message that has, or waits for, its receiver
@@ -290,6 +291,8 @@ struct mcp_tool_table {
  * @port: who serves it, NULL when nobody does any more
  * @tools: the table; replaced under the registry's lock, read under RCU
  * @serial: the last number given to a change; the registry's lock
+ * @gone: by id, @born of tools that were taken out; NULL before the first; the
+ *	  registry's lock
  * @handles: those that were opened, without derived ones; the registry's lock
  * @quota: requests that wait here; the lock of @port
  * @sender: id of its own messages
@@ -305,6 +308,7 @@ struct mcp_endpoint {
 	struct mcp_port __rcu *port;
 	struct mcp_tool_table __rcu *tools;
 	u64 serial;
+	u64 *gone;
 	struct list_head handles;
 	struct mcp_quota quota;
 	u64 sender;
@@ -341,6 +345,7 @@ void mcp_endpoint_exit(void);
  *         endpoint's port
  * @back: what the endpoint holds in arenas of callers on account of it
  * @poll: who polls its descriptor
+ * @ends: tells them of @expiry, if there is one
  * @tools: bits of the tools that it leads to, NULL for all up to @pinned
  * @pinned: serial number of the table when it was pinned
  * @sender: its id
@@ -360,6 +365,7 @@ struct mcp_handle {
 	struct mcp_quota quota;
 	struct mcp_quota back;
 	wait_queue_head_t poll;
+	struct hrtimer ends;
 	unsigned long *tools;
 	u64 pinned;
 	u64 sender;
@@ -373,6 +379,7 @@ struct mcp_handle {
 extern const struct file_operations mcp_handle_fops;
 
 struct mcp_handle *mcp_handle_of(struct file *file);
+void mcp_handle_arm(struct mcp_handle *handle);
 void mcp_handle_free(struct mcp_handle *handle);
 void mcp_handle_kill(struct mcp_handle *handle, int error);
 int mcp_handle_error(const struct mcp_handle *handle);
@@ -584,7 +591,7 @@ static inline struct mcp_exchange *mcp_exchange_get(struct mcp_exchange *exchang
 
 struct mcp_exchange *mcp_request_prepare(struct mcp_port *port, const struct mcp_frame *frame,
 					 enum mcp_answer answer);
-int mcp_request_publish(struct mcp_exchange *exchange);
+int mcp_request_publish(struct mcp_exchange *exchange, const struct mcp_frame *frame);
 int mcp_respond(struct mcp_port *port, const struct mcp_frame *frame);
 int mcp_notify(struct mcp_port *port, const struct mcp_frame *frame);
 int mcp_cancel(struct mcp_port *port, u64 cookie);

@@ -52,6 +52,8 @@ static int take(struct mcp_msg *msg, struct mcp_port *receiver, const struct mcp
 	}
 	msg->units = units;
 	msg->flags |= MCP_MSG_BUSY;
+	if (to_server)
+		exchange->request.flags |= MCP_MSG_FOLLOWED;
 	if (!to_server) {
 		exchange->credit--;
 		msg->flags |= MCP_MSG_CREDIT;

@@ -219,8 +219,6 @@ struct mcp_exchange *mcp_request_prepare(struct mcp_port *port, const struct mcp
 		goto drop;
 	error = mcp_msg_fill(exchange->filling, exchange->request.unit, frame);
 	if (!error)
-		error = tell_cookie(frame, exchange->cookie);
-	if (!error)
 		error = reserve(exchange, envelope->reserve);
 	if (error)
 		goto give;
@@ -256,12 +254,17 @@ static int join_parent(struct mcp_exchange *exchange)
  * mcp_request_publish() - the server gets it
  * @exchange: from mcp_request_prepare(); until the server has it, its reference
  *            is this function's
+ * @frame: as there
+ *
+ * The cookie is told once it can be found, so that whoever reads it may cancel
+ * at once, and before the server can see the request.
  *
  * Return: 0: it is sent, and how it ends is told where its answer goes. Else
  * it was not sent, and nothing will be told: -EPIPE if the server is gone,
- * -EKEYREVOKED or -EKEYEXPIRED for the handle, -ECANCELED for the parent.
+ * -EKEYREVOKED or -EKEYEXPIRED for the handle, -ECANCELED for the parent,
+ * -EFAULT if the cookie cannot be told.
  */
-int mcp_request_publish(struct mcp_exchange *exchange)
+int mcp_request_publish(struct mcp_exchange *exchange, const struct mcp_frame *frame)
 {
 	struct mcp_port *server = exchange->server;
 	struct mcp_msg *request = &exchange->request;
@@ -272,7 +275,7 @@ int mcp_request_publish(struct mcp_exchange *exchange)
 
 	mcp_exchange_add(exchange);
 	mcp_exchange_arm(exchange);
-	error = join_parent(exchange);
+	error = join_parent(exchange) ?: tell_cookie(frame, exchange->cookie);
 
 	spin_lock(&server->lock);
 	request->flags &= ~MCP_MSG_BUSY;

@@ -138,7 +138,7 @@ static struct mcp_exchange *start_call(struct mcp_port *port, const struct mcp_f
 		exchange = mcp_request_prepare(port, frame, MCP_ANSWER_TASK);
 		if (IS_ERR(exchange))
 			return exchange;
-		error = mcp_request_publish(exchange);
+		error = mcp_request_publish(exchange, frame);
 	} else {
 		if (frame->envelope.kind == MCP_CANCEL)
 			return ERR_PTR(-EINVAL);

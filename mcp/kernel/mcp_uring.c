@@ -215,7 +215,7 @@ static int call(struct mcp_port *port, struct io_uring_cmd *cmd, const struct mc
 	*pending = (struct pending){ .call = exchange, .calling = true };
 	exchange->cmd = cmd;
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
-	error = mcp_request_publish(exchange);
+	error = mcp_request_publish(exchange, frame);
 	if (!error)
 		return -EIOCBQUEUED;
 	/* Nobody else will complete it. */

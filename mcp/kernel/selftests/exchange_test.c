@@ -14,6 +14,10 @@
 
 #include "mcp_side.h"
 
+/* So long that even a machine under every checker delivers, or answers, before it. */
+#define DEADLINE_NS	400000000ull
+#define LATE_MS		500
+
 static unsigned char pattern[65536];
 
 /* ---- Call and response --------------------------------------------------- */
@@ -394,6 +398,22 @@ static void test_nested_outlived(struct pair *pair)
 		side_release(&pair->server, &message);
 }
 
+/* Does the handle's fdinfo have this? */
+static bool has_fdinfo(int handle, const char *text)
+{
+	char path[48], all[1024] = "";
+	size_t got = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", handle);
+	file = fopen(path, "r");
+	if (file) {
+		got = fread(all, 1, sizeof(all) - 1, file);
+		fclose(file);
+	}
+	return got && strstr(all, text);
+}
+
 /* ---- Cancel and deadline ------------------------------------------------- */
 
 /* The caller's end of an exchange that the kernel has ended. */
@@ -481,20 +501,47 @@ static void test_cancel_released(struct pair *pair)
 		    pair->path);
 }
 
+/* What follows a request that is taken away unseen goes with it, and is paid back. */
+static void test_followers(struct pair *pair)
+{
+	struct mcp_frame frame = frame_request(pair->handle, TOOL_READ, "x", 1);
+	struct message message;
+	bool sent = true;
+	__u64 cookie;
+
+	check_errno(side_send(&pair->client, &frame, &cookie), 0, "%s: a request that nobody takes",
+		    pair->path);
+	for (unsigned int i = 0; i < 3; i++) {
+		frame = frame_notify(cookie, pattern, 1000);
+		sent &= !side_send(&pair->client, &frame, NULL);
+	}
+	check(sent, "%s: and three notifications after it", pair->path);
+	check(has_fdinfo(pair->handle, "mcp-inflight:\t1 of "), "%s: are charged", pair->path);
+	frame = frame_cancel(cookie);
+	check_errno(side_send(&pair->client, &frame, NULL), 0, "%s: it is cancelled", pair->path);
+	check_ended(pair, cookie, ECANCELED, "a request that was followed");
+	check(!side_next(&pair->server, &message, NEVER), "%s: the server sees none of them",
+	      pair->path);
+	check(has_fdinfo(pair->handle, "mcp-inflight:\t0 of ") &&
+	      has_fdinfo(pair->handle, "mcp-bytes:\t0 of "), "%s: and nothing is charged any more",
+	      pair->path);
+	echo(pair, 10);
+}
+
 static void test_deadline(struct pair *pair)
 {
 	struct mcp_frame frame = frame_request(pair->handle, TOOL_READ, "x", 1);
 	struct message request;
 	__u64 cookie = 0;
 
-	frame.envelope.deadline = now_ns() + 100000000;
+	frame.envelope.deadline = now_ns() + DEADLINE_NS;
 	if (check(pair_request(pair, &frame, &request), "%s: a request with a deadline",
 		  pair->path)) {
 		check_ended(pair, request.envelope.cookie, ETIMEDOUT, "deadline");
 		check(now_ns() >= frame.envelope.deadline, "%s: not before its time", pair->path);
 		check_cancelled(pair, &request, ETIMEDOUT, "deadline");
 	}
-	frame.envelope.deadline = now_ns() + 100000000;
+	frame.envelope.deadline = now_ns() + DEADLINE_NS;
 	check_errno(side_send(&pair->client, &frame, &cookie), 0,
 		    "%s: a request that nobody takes", pair->path);
 	check_ended(pair, cookie, ETIMEDOUT, "deadline before delivery");
@@ -504,15 +551,15 @@ static void test_deadline(struct pair *pair)
 		    "%s: a deadline that is over", pair->path);
 	check(!side_next(&pair->server, &request, NEVER), "%s: sends nothing", pair->path);
 	/* An answer in time leaves no clock behind. */
-	frame.envelope.deadline = now_ns() + 150000000;
+	frame.envelope.deadline = now_ns() + DEADLINE_NS;
 	if (check(pair_request(pair, &frame, &request), "%s: a request with a deadline",
 		  pair->path)) {
 		struct message response, late;
 
 		check(answer(&pair->server, &pair->client, request.envelope.cookie, &response),
 		      "%s: is answered in time", pair->path);
-		check(!side_next(&pair->client, &late, 200) && !side_next(&pair->server, &late,
-									  NEVER),
+		check(!side_next(&pair->client, &late, LATE_MS) &&
+		      !side_next(&pair->server, &late, NEVER),
 		      "%s: nothing comes at the deadline", pair->path);
 	}
 }
@@ -858,6 +905,40 @@ static void test_call_answers(void)
 	pair_close(&pair);
 }
 
+/* Likewise where a task that asked something is asked in turn, and does not look. */
+static void test_call_followers(void)
+{
+	struct caller caller = { 0 };
+	struct message request;
+	struct mcp_frame frame;
+	__u64 first = 0, second = 0;
+	pthread_t thread;
+	struct pair pair;
+
+	pair_need(&pair, BY_RW, BY_IOCTL);
+	caller.port = &pair.client.port;
+	caller.frame = frame_request(pair.handle, TOOL_READ, "x", 1);
+	pthread_create(&thread, NULL, do_call, &caller);
+	check(side_next(&pair.server, &request, SOON), "a call waits");
+	frame = frame_nested(request.envelope.cookie, "?", 1);
+	check_errno(side_send(&pair.server, &frame, &first), 0, "it is asked something");
+	pthread_join(thread, NULL);
+	check_errno(caller.result, 0, "and returns");
+	check_errno(side_send(&pair.server, &frame, &second), 0, "it is asked again");
+	frame = frame_notify(second, "n", 1);
+	check_errno(side_send(&pair.server, &frame, NULL), 0, "and notified");
+	frame = frame_cancel(second);
+	check_errno(side_send(&pair.server, &frame, NULL), 0, "and all that is taken back");
+	frame = frame_response(request.envelope.cookie, "end", 3);
+	check_errno(side_send(&pair.server, &frame, NULL), 0, "then comes the answer");
+	frame = (struct mcp_frame){ .envelope.cookie = request.envelope.cookie, .handle = -1,
+				    .slot = caller.frame.slot };
+	check_errno(call(pair.client.port.fd, MCP_IOC_CALL, &frame), 0, "the call goes on");
+	check(!memcmp(pair.client.port.arena + frame.slot + MCP_BODY_OFFSET, "end", 3),
+	      "and the answer is all that it gets");
+	pair_close(&pair);
+}
+
 /* ---- All scenes ---------------------------------------------------------- */
 
 static void test_path(enum path path)
@@ -866,7 +947,7 @@ static void test_path(enum path path)
 		test_echo, test_stamps, test_answers, test_credit, test_no_credit,
 		test_notify_server, test_nested, test_nested_caller, test_nesting_depth,
 		test_nested_dies, test_nested_outlived, test_cancel, test_cancel_released,
-		test_deadline, test_order,
+		test_followers, test_deadline, test_order,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(scenes); i++) {
@@ -907,5 +988,6 @@ int main(int count, char **words)
 	}
 	test_interrupted();
 	test_call_answers();
+	test_call_followers();
 	return test_end();
 }

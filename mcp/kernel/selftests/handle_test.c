@@ -385,6 +385,30 @@ static void test_quota(struct pair *pair)
 
 /* ---- Expiry -------------------------------------------------------------- */
 
+/* Who sleeps in poll() is woken at the expiry, and not by its own timeout. */
+static void test_expiry_wakes(struct pair *pair)
+{
+	int wide = open_with(pair, ALL_RIGHTS), brief, child;
+	struct mcp_grant args = grant_args(wide, MCP_RIGHT_READ | MCP_RIGHT_GRANT);
+	__u64 end = now_ns() + 300000000, woken;
+
+	args.expiry = end;
+	brief = grant(&pair->client.port, &args);
+	args = grant_args(brief, MCP_RIGHT_READ);
+	child = grant(&pair->client.port, &args);
+	check(!handle_dead(child, 0), "a handle that will expire lives");
+	bool dead = handle_dead(child, 100 * SOON);
+
+	woken = now_ns();
+	check(dead && woken >= end && woken < end + SOON * 1000000ull,
+	      "who polls it is woken when it expires (%lld ms after)",
+	      (long long)(woken - end) / 1000000);
+	check(handle_dead(brief, 0), "so is what it came from");
+	close(child);
+	close(brief);
+	close(wide);
+}
+
 static void test_expiry(struct pair *pair)
 {
 	int wide = open_with(pair, ALL_RIGHTS), brief, child;
@@ -648,7 +672,7 @@ int main(void)
 {
 	static void (*const scenes[])(struct pair *) = {
 		test_open_arguments, test_open, test_rights, test_grant_arguments, test_narrower,
-		test_depth, test_label, test_quota, test_expiry, test_revoke_arguments,
+		test_depth, test_label, test_quota, test_expiry, test_expiry_wakes, test_revoke_arguments,
 		test_revoke_tree, test_revoke_closed, test_passing, test_fork,
 	};
 

@@ -201,6 +201,53 @@ static void test_cancel(struct scene *scene, unsigned int len)
 	      answered, cancelled);
 }
 
+/* ---- A cancel as soon as the cookie is told ------------------------------ */
+
+struct canceller {
+	_Atomic __u64 cookie;
+	int port;
+	int result;
+};
+
+static void *cancel_at_once(void *argument)
+{
+	struct canceller *canceller = argument;
+	struct mcp_frame frame;
+	__u64 cookie;
+
+	do
+		cookie = canceller->cookie;
+	while (!cookie);
+	frame = frame_cancel(cookie);
+	canceller->result = put(canceller->port, &frame);
+	return NULL;
+}
+
+/* Nobody answers, so it is there to be cancelled from that moment on. */
+static void test_early_cancel(struct scene *scene)
+{
+	int missed = 0, strange = 0;
+
+	for (int round = 0; round < 300; round++) {
+		struct mcp_frame frame = frame_request(scene->handle, TOOL_READ, "x", 1), got;
+		struct canceller canceller = { .port = scene->client.fd };
+		pthread_t thread;
+		int error;
+
+		frame.result = address((const void *)&canceller.cookie);
+		if (pthread_create(&thread, NULL, cancel_at_once, &canceller))
+			bail_out("a thread");
+		error = put(scene->client.fd, &frame);
+		pthread_join(thread, NULL);
+		missed += canceller.result == -ENOENT;
+		if (error || (!canceller.result && (!take(scene, &got) ||
+						    got.envelope.status != ECANCELED)))
+			strange++;
+	}
+	check(!missed, "a cookie that is told can be cancelled (%d of 300 could not)", missed);
+	check(!strange, "and each of those requests is sent, and ends");
+}
+
 /* ---- Two waits ----------------------------------------------------------- */
 
 struct waiter {
@@ -251,6 +298,7 @@ int main(void)
 	test_two_waits(&scene);
 	test_cancel(&scene, 0);
 	test_cancel(&scene, BODY);
+	test_early_cancel(&scene);
 	end(&scene);
 	return test_end();
 }

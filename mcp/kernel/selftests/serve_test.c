@@ -540,7 +540,8 @@ static void test_update(void)
 	check_errno(try_call(&client, fresh, 2), EACCES, "a tool that is not there");
 	update(&server, rows, 3, &second);
 	check_errno(try_call(&client, pinned, 2), ESTALE, "one that came back, for who named it");
-	check_errno(try_call(&client, fresh, 2), EACCES, "for who did not it is a new one");
+	check_errno(try_call(&client, fresh, 2), ESTALE, "and for who has all that there were");
+	check_errno(try_call(&client, old, 3), EACCES, "one that was never there stays out");
 	check_errno(try_call(&client, fresh, 3), 0, "what stayed is good");
 	check_errno(update(&server, rows, 0, &second), 0, "no tools at all");
 	check_errno(try_call(&client, fresh, 3), EACCES, "there is nothing to call");
