@@ -65,6 +65,9 @@ static int aim_at_peer(struct mcp_exchange *exchange, const struct mcp_frame *fr
 	if (!mcp_may_send_fds(exchange, true, frame->envelope.nfds))
 		return -EACCES;
 	exchange->sender = mcp_sender_to(exchange, true);
+	/* The endpoint acts on the tool that is stamped, nested or not. */
+	if (frame->envelope.tool && !exchange->backward)
+		return mcp_handle_admit(exchange->handle, &frame->envelope);
 	return READ_ONCE(exchange->handle->error) ? -exchange->handle->error : 0;
 }
 
