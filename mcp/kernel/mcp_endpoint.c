@@ -349,6 +349,8 @@ static int register_endpoint(struct mcp_port *port, struct mcp_endpoint *endpoin
 		return -EADDRINUSE;
 	if (mcp_audit_decision("serve", endpoint, NULL, 0, 0))
 		return -ENOSPC;
+	if (endpoint->flags & MCP_SERVE_REQUIRE_POLICY)
+		mcp_policy_watch();
 	/* The first table takes no memory. */
 	set_table(endpoint, table, &generation);
 	rcu_assign_pointer(endpoint->port, port);

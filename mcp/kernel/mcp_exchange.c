@@ -208,6 +208,7 @@ struct mcp_exchange *mcp_exchange_new(struct mcp_port *caller)
 	exchange->cmd = NULL;
 	exchange->deadline = 0;
 	exchange->filling = NULL;
+	exchange->allowed = 0;
 	exchange->error = 0;
 	exchange->backward = false;
 	exchange->to_parent = false;
@@ -500,6 +501,7 @@ void mcp_exchange_end(struct mcp_exchange *exchange, int error)
 	}
 	end_caller(exchange, error, &ending);
 	spin_unlock(&caller->lock);
+	mcp_policy_complete(exchange, error, 0);
 
 	if (ending.cmd)
 		mcp_uring_finish(ending.cmd);

@@ -305,7 +305,7 @@ static int derive_handle(struct mcp_port *port, struct mcp_handle *parent,
 	struct mcp_handle *handle;
 	int error;
 
-	error = check_grant(parent, grant);
+	error = check_grant(parent, grant) ?: mcp_policy_grant(port, parent, grant);
 	if (error) {
 		mcp_audit_decision("grant", parent->endpoint, parent, grant->rights, error);
 		return error;

@@ -120,7 +120,7 @@ static int check_tool(const struct mcp_handle *handle, u32 id)
  *
  * Return: 0; -EKEYREVOKED, -EKEYEXPIRED, -EPIPE for a handle that is no longer
  * valid; -EACCES for a right or a tool that it does not give; -ESTALE for a
- * tool that is not what it was; or what a policy answers.
+ * tool that is not what it was.
  */
 int mcp_handle_admit(struct mcp_handle *handle, const struct mcp_envelope *envelope)
 {
@@ -134,7 +134,7 @@ int mcp_handle_admit(struct mcp_handle *handle, const struct mcp_envelope *envel
 		error = check_tool(handle, envelope->tool);
 	else if (!(handle->rights & MCP_RIGHT_QUERY))
 		error = -EACCES;
-	return error ?: mcp_policy_allow(handle, envelope);
+	return error;
 }
 
 /**

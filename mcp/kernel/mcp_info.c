@@ -69,7 +69,9 @@ long mcp_ioctl_info(struct mcp_info __user *user)
 		.abi_version = MCP_ABI_VERSION,
 		.max_name = MCP_NAME_MAX,
 		.features = (IS_ENABLED(CONFIG_IO_URING) ? MCP_FEATURE_URING : 0) |
-			    (IS_ENABLED(CONFIG_AUDIT) ? MCP_FEATURE_AUDIT : 0),
+			    (IS_ENABLED(CONFIG_AUDIT) ? MCP_FEATURE_AUDIT : 0) |
+			    (IS_ENABLED(CONFIG_BPF_JIT) &&
+			     IS_ENABLED(CONFIG_DEBUG_INFO_BTF_MODULES) ? MCP_FEATURE_POLICY : 0),
 		.max_body = MCP_MAX_BODY,
 		.max_fds = MCP_MAX_FDS,
 		.max_depth = MCP_MAX_DEPTH,

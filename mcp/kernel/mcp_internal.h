@@ -11,6 +11,7 @@
 #include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
+#include <linux/jump_label.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
@@ -22,6 +23,7 @@
 #include <linux/mcp.h>
 
 #include "mcp_envelope.h"
+#include "mcp_policy.h"
 #include "mcp_quota.h"
 #include "mcp_slots.h"
 
@@ -407,13 +409,51 @@ static inline struct mcp_handle *mcp_handle_get(struct mcp_handle *handle)
 
 int mcp_audit_decision(const char *what, const struct mcp_endpoint *endpoint,
 		       const struct mcp_handle *handle, u32 rights, int error);
+int mcp_audit_policy(const char *what, const struct mcp_policy *policy);
 
-/* ---- mcp_policy.c: filters, and what happens without one ---- */
+/* ---- mcp_require.c: where a policy must be attached ---- */
 
-int mcp_policy_open(struct mcp_port *port, struct mcp_endpoint *endpoint, u32 rights);
-int mcp_policy_allow(struct mcp_handle *handle, const struct mcp_envelope *envelope);
+int mcp_require_check(const struct mcp_endpoint *endpoint);
 long mcp_ioctl_require(struct file *file, struct mcp_require __user *user);
-void mcp_policy_exit(void);
+void mcp_require_exit(void);
+
+/* ---- mcp_policy.c: filters ---- */
+
+DECLARE_STATIC_KEY_FALSE(mcp_policy_key);
+
+void mcp_policy_watch(void);
+int __mcp_policy_open(const struct mcp_port *port, const struct mcp_endpoint *endpoint, u32 rights);
+int __mcp_policy_grant(const struct mcp_port *port, const struct mcp_handle *parent,
+		       const struct mcp_grant *grant);
+int __mcp_policy_allow(struct mcp_exchange *exchange, const struct mcp_envelope *envelope);
+void __mcp_policy_complete(const struct mcp_exchange *exchange, int status, u32 answer);
+
+/* The questions; nothing but a no-operation while nobody could answer them. */
+static inline int mcp_policy_open(const struct mcp_port *port, const struct mcp_endpoint *endpoint,
+				  u32 rights)
+{
+	return static_branch_unlikely(&mcp_policy_key) ? __mcp_policy_open(port, endpoint, rights) :
+							 0;
+}
+
+static inline int mcp_policy_grant(const struct mcp_port *port, const struct mcp_handle *parent,
+				   const struct mcp_grant *grant)
+{
+	return static_branch_unlikely(&mcp_policy_key) ? __mcp_policy_grant(port, parent, grant) :
+							 0;
+}
+
+static inline int mcp_policy_allow(struct mcp_exchange *exchange,
+				   const struct mcp_envelope *envelope)
+{
+	return static_branch_unlikely(&mcp_policy_key) ? __mcp_policy_allow(exchange, envelope) : 0;
+}
+
+static inline void mcp_policy_complete(const struct mcp_exchange *exchange, int status, u32 answer)
+{
+	if (static_branch_unlikely(&mcp_policy_key))
+		__mcp_policy_complete(exchange, status, answer);
+}
 
 /* ---- mcp_exchange.c: a request, and all until its response ---- */
 
@@ -472,6 +512,9 @@ enum mcp_serve_state {
  * @timer: the deadline
  * @expire: what the timer starts
  * @deadline: CLOCK_MONOTONIC ns, 0 for none
+ * @allowed: when a policy allowed it, CLOCK_MONOTONIC ns; 0 if none was asked
+ * @tool: of the request, if a policy allowed it
+ * @length: of the request's body, likewise
  * @expiry_first: the handle ends before the caller's deadline
  * @sender: stamp of the request
  * @uid: of the task that sent the request; for logs
@@ -488,6 +531,7 @@ struct mcp_exchange {
 	struct io_uring_cmd *cmd;
 	u64 deadline;
 	struct mcp_area *filling;
+	u64 allowed;
 	int error;
 	bool backward;
 	bool to_parent;
@@ -514,6 +558,8 @@ struct mcp_exchange {
 	kgid_t gid;
 	pid_t pid;
 	u64 start_time;
+	u32 tool;
+	u32 length;
 	struct hrtimer timer;
 	struct work_struct expire;
 };

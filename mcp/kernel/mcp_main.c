@@ -155,7 +155,7 @@ static void __exit mcp_exit(void)
 {
 	misc_deregister(&mcp_device);
 	mcp_endpoint_exit();
-	mcp_policy_exit();
+	mcp_require_exit();
 	mcp_exchange_exit();
 	mcp_msg_exit();
 	/* Ports and tables are freed after a grace period, by code of the kernel's. */

@@ -211,6 +211,8 @@ struct mcp_exchange *mcp_request_prepare(struct mcp_port *port, const struct mcp
 	if (error)
 		goto free;
 	error = set_deadline(exchange, envelope->deadline);
+	if (!error)
+		error = mcp_policy_allow(exchange, envelope);
 	if (error)
 		goto free;
 	error = mcp_fds_collect(frame, &exchange->request.files);
@@ -233,6 +235,7 @@ give:
 drop:
 	mcp_fds_drop(exchange->request.files, envelope->nfds);
 free:
+	mcp_policy_complete(exchange, -error, 0);
 	mcp_exchange_free(exchange);
 	return ERR_PTR(error);
 }
@@ -304,10 +307,12 @@ int mcp_request_publish(struct mcp_exchange *exchange, const struct mcp_frame *f
 
 	mcp_exchange_disarm(exchange);
 	mcp_exchange_leave(exchange);
-	if (unreserve(exchange))
+	if (unreserve(exchange)) {
+		mcp_policy_complete(exchange, -error, 0);
 		mcp_exchange_put(exchange);
-	else
+	} else {
 		error = 0;
+	}
 	/* As if it had been taken away again before the server saw it. */
 	mcp_exchange_finish(exchange);
 	return error;

@@ -82,6 +82,7 @@ static int commit(struct mcp_exchange *exchange, const struct mcp_envelope *enve
 	if (gone)
 		mcp_msg_free(response);
 	if (!error) {
+		mcp_policy_complete(exchange, 0, envelope->len);
 		mcp_exchange_end_children(&children);
 		mcp_exchange_leave(exchange);
 		mcp_exchange_disarm(exchange);
