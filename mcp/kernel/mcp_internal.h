@@ -132,7 +132,8 @@ struct mcp_msg *mcp_msg_new(void);
 struct mcp_taken mcp_msg_take(struct mcp_msg *msg);
 void mcp_msg_give(struct mcp_area *area, struct mcp_msg *msg);
 void mcp_msg_free(struct mcp_msg *msg);
-int mcp_msg_fill(struct mcp_area *area, u32 unit, const struct mcp_frame *frame);
+int mcp_msg_fill(struct mcp_area *area, u32 unit, const struct mcp_frame *frame,
+		 const struct mcp_port *sender);
 void mcp_msg_stamp_kernel(struct mcp_area *area, const struct mcp_msg *msg, int error);
 struct io_uring_cmd *mcp_msg_push(struct mcp_msg *msg);
 
@@ -208,6 +209,7 @@ void mcp_user_put(struct mcp_user *user);
  * @endpoint: what SERVE made of it, or NULL; guarded by @setup
  * @user: who opened it
  * @cred: its credential: the authority of all that is done here
+ * @bound: a port of the kernel's: the one handle that it sends on; else NULL
  * @rcu: it is freed after a grace period, since endpoints point to it
  */
 struct mcp_port {
@@ -229,6 +231,7 @@ struct mcp_port {
 	struct mcp_endpoint *endpoint;
 	struct mcp_user *user;
 	const struct cred *cred;
+	struct mcp_handle *bound;
 	struct rcu_head rcu;
 };
 
@@ -244,7 +247,7 @@ struct mcp_waiter {
 	struct mcp_taken taken;
 };
 
-struct mcp_port *mcp_port_new(struct file *file);
+struct mcp_port *mcp_port_new(const struct cred *cred);
 void mcp_port_close(struct mcp_port *port);
 void mcp_port_free(struct mcp_port *port);
 int mcp_port_set_arena(struct mcp_port *port, u64 bytes, bool takes_fds);

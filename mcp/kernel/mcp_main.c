@@ -34,7 +34,7 @@ static int mcp_open(struct inode *inode, struct file *file)
 
 	if (!in_initial_namespaces())
 		return -EPERM;
-	port = mcp_port_new(file);
+	port = mcp_port_new(file->f_cred);
 	if (IS_ERR(port))
 		return PTR_ERR(port);
 	file->private_data = port;

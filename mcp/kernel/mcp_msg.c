@@ -102,12 +102,14 @@ void mcp_msg_free(struct mcp_msg *msg)
  * @area: the receiver's, after mcp_area_begin()
  * @unit: first of a slot that is busy on behalf of the sender
  * @frame: the kernel's copy of what is sent
+ * @sender: whose memory the body is in: the current task's, or the kernel's
  *
  * No lock is held: the sender's memory may have to be fetched from a disk.
  *
  * Return: 0 or -EFAULT.
  */
-int mcp_msg_fill(struct mcp_area *area, u32 unit, const struct mcp_frame *frame)
+int mcp_msg_fill(struct mcp_area *area, u32 unit, const struct mcp_frame *frame,
+		 const struct mcp_port *sender)
 {
 	u8 *body = (u8 *)mcp_area_at(area, unit) + MCP_BODY_OFFSET;
 	const void __user *from = u64_to_user_ptr(frame->body);
@@ -120,8 +122,13 @@ int mcp_msg_fill(struct mcp_area *area, u32 unit, const struct mcp_frame *frame)
 	 * a search of all the kernel's mappings.
 	 */
 	might_fault();
-	if (!access_ok(from, len))
-		return -EFAULT;
+	if (!access_ok(from, len)) {
+		/* No program can reach a port of the kernel's. */
+		if (!sender->bound)
+			return -EFAULT;
+		memcpy(body, (const void *)(uintptr_t)frame->body, len);
+		return 0;
+	}
 	instrument_copy_from_user_before(body, from, len);
 	left = raw_copy_from_user(body, from, len);
 	instrument_copy_from_user_after(body, from, len, left);

@@ -138,7 +138,7 @@ int mcp_notify(struct mcp_port *port, const struct mcp_frame *frame)
 	error = take(msg, receiver, envelope, &area);
 	if (error)
 		goto free;
-	error = mcp_msg_fill(area, msg->unit, frame);
+	error = mcp_msg_fill(area, msg->unit, frame, port);
 	return commit(msg, receiver, frame, area, error);
 free:
 	mcp_msg_free(msg);

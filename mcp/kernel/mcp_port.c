@@ -20,18 +20,18 @@
 #include "mcp_internal.h"
 
 /**
- * mcp_port_new() - for a file that is being opened
- * @file: its credential is the port's authority for good
+ * mcp_port_new() - for a file that is being opened, or for the kernel
+ * @cred: the port's authority for good
  *
  * Return: a port with one reference, or an error pointer.
  */
-struct mcp_port *mcp_port_new(struct file *file)
+struct mcp_port *mcp_port_new(const struct cred *cred)
 {
 	struct mcp_port *port = kzalloc(sizeof(*port), GFP_KERNEL_ACCOUNT);
 
 	if (!port)
 		return ERR_PTR(-ENOMEM);
-	port->user = mcp_user_get(file->f_cred->euid);
+	port->user = mcp_user_get(cred->euid);
 	if (IS_ERR(port->user)) {
 		long error = PTR_ERR(port->user);
 
@@ -48,7 +48,7 @@ struct mcp_port *mcp_port_new(struct file *file)
 	INIT_HLIST_HEAD(&port->spares);
 	init_waitqueue_head(&port->poll);
 	mutex_init(&port->setup);
-	port->cred = get_cred(file->f_cred);
+	port->cred = get_cred(cred);
 	return port;
 }
 

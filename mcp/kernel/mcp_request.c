@@ -26,6 +26,8 @@ static int aim_at_endpoint(struct mcp_exchange *exchange, const struct mcp_frame
 
 	if (fd_file(fd))
 		handle = mcp_handle_of(fd_file(fd));
+	else
+		handle = exchange->caller->bound;
 	if (handle) {
 		error = mcp_handle_admit(handle, &frame->envelope);
 		if (!error)
@@ -222,7 +224,7 @@ struct mcp_exchange *mcp_request_prepare(struct mcp_port *port, const struct mcp
 	error = take_slot(exchange, envelope);
 	if (error)
 		goto drop;
-	error = mcp_msg_fill(exchange->filling, exchange->request.unit, frame);
+	error = mcp_msg_fill(exchange->filling, exchange->request.unit, frame, port);
 	if (!error)
 		error = reserve(exchange, envelope->reserve);
 	if (error)

@@ -124,7 +124,7 @@ int mcp_respond(struct mcp_port *port, const struct mcp_frame *frame)
 		goto put;
 	error = begin(exchange, envelope, &area);
 	if (!error) {
-		error = mcp_msg_fill(area, exchange->response.unit, frame);
+		error = mcp_msg_fill(area, exchange->response.unit, frame, port);
 		error = commit(exchange, envelope, area, files, error);
 	}
 	if (error)
