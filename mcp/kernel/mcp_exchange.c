@@ -487,9 +487,9 @@ static void end_server(struct mcp_exchange *exchange, int error)
  * @exchange: the caller of this holds a reference and no lock
  * @error: why, a positive errno: both sides are told
  *
- * Does nothing if it has ended already.
+ * Return: whether this ended it; it may have ended before.
  */
-void mcp_exchange_end(struct mcp_exchange *exchange, int error)
+bool mcp_exchange_end(struct mcp_exchange *exchange, int error)
 {
 	struct mcp_port *caller = exchange->caller;
 	struct ending ending = { .children = LIST_HEAD_INIT(ending.children) };
@@ -497,7 +497,7 @@ void mcp_exchange_end(struct mcp_exchange *exchange, int error)
 	spin_lock(&caller->lock);
 	if (exchange->call_state == MCP_CALL_DONE) {
 		spin_unlock(&caller->lock);
-		return;
+		return false;
 	}
 	end_caller(exchange, error, &ending);
 	spin_unlock(&caller->lock);
@@ -513,6 +513,7 @@ void mcp_exchange_end(struct mcp_exchange *exchange, int error)
 		mcp_msg_free(ending.space);
 	if (ending.finished)
 		mcp_exchange_put(exchange);
+	return true;
 }
 
 /*

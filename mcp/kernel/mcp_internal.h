@@ -573,7 +573,7 @@ struct mcp_exchange *mcp_exchange_find(u64 cookie);
 struct mcp_exchange *mcp_exchange_find_of(struct mcp_port *port, u64 cookie);
 struct mcp_exchange *mcp_exchange_find_served(struct mcp_port *port, u64 cookie);
 void mcp_exchange_free(struct mcp_exchange *exchange);
-void mcp_exchange_end(struct mcp_exchange *exchange, int error);
+bool mcp_exchange_end(struct mcp_exchange *exchange, int error);
 void mcp_exchange_sweep(struct mcp_port *port, bool only_dead, int error);
 void mcp_exchange_add(struct mcp_exchange *exchange);
 void mcp_exchange_finish(struct mcp_exchange *exchange);

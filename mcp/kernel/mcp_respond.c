@@ -146,15 +146,11 @@ put:
 int mcp_cancel(struct mcp_port *port, u64 cookie)
 {
 	struct mcp_exchange *exchange = mcp_exchange_find(cookie);
-	bool open;
+	bool ended;
 
 	if (!exchange)
 		return -ENOENT;
-	spin_lock(&port->lock);
-	open = exchange->caller == port && exchange->call_state != MCP_CALL_DONE;
-	spin_unlock(&port->lock);
-	if (open)
-		mcp_exchange_end(exchange, ECANCELED);
+	ended = exchange->caller == port && mcp_exchange_end(exchange, ECANCELED);
 	mcp_exchange_put(exchange);
-	return open ? 0 : -ENOENT;
+	return ended ? 0 : -ENOENT;
 }
