@@ -214,6 +214,7 @@ PROGRAMS = {
     "race_test": 9,
     "memory_test": 22,
     "process_test": 50,
+    "stress_test": 6,
 }
 #: 6.12's io_uring warns of itself when a ring with DEFER_TASKRUN ends while commands can be cancelled: its own
 #: io_ring_exit_work() flushes completions where its own assertion does not expect it. No frame of ours is in the trace.
