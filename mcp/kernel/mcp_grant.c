@@ -18,9 +18,6 @@
 
 #include "mcp_internal.h"
 
-#define RIGHTS (MCP_RIGHT_QUERY | MCP_RIGHT_READ | MCP_RIGHT_WRITE | MCP_RIGHT_FDS | \
-		MCP_RIGHT_GRANT)
-
 /* ---- Making one ---- */
 
 /* The tools that a caller names. NULL: all of them. */
@@ -64,6 +61,7 @@ static int check_pins(const struct mcp_handle *handle, const struct mcp_pin *pin
 {
 	const struct mcp_handle *parent = handle->parent;
 	const struct mcp_tool_table *table;
+	int error;
 	u32 i;
 
 	table = rcu_dereference_protected(handle->endpoint->tools,
@@ -75,8 +73,9 @@ static int check_pins(const struct mcp_handle *handle, const struct mcp_pin *pin
 			return -EACCES;
 		if (parent && parent->tools && !test_bit(pins[i].tool, parent->tools))
 			return -EACCES;
-		if (row->changed > handle->pinned)
-			return row->born > handle->pinned ? -EACCES : -ESTALE;
+		error = mcp_check_pinned(handle->pinned, row->born, row->changed, false);
+		if (error)
+			return error;
 		if (pins[i].flags & MCP_PIN_DIGEST &&
 		    memcmp(pins[i].digest, row->tool.digest, sizeof(row->tool.digest)))
 			return -ESTALE;
@@ -132,19 +131,8 @@ static int make_descriptor(struct mcp_handle *handle, struct file **file)
 /* Rights that owner, group and mode give to a credential. */
 static u32 rights_of(const struct mcp_endpoint *endpoint, const struct cred *cred)
 {
-	u32 bits = endpoint->mode, rights = 0;
-
-	if (uid_eq(cred->euid, endpoint->uid))
-		bits >>= 6;
-	else if (mcp_in_group(cred, endpoint->gid))
-		bits >>= 3;
-	if (bits & 4)
-		rights |= MCP_RIGHT_QUERY | MCP_RIGHT_READ;
-	if (bits & 2)
-		rights |= MCP_RIGHT_WRITE | MCP_RIGHT_FDS;
-	if (bits & 1)
-		rights |= MCP_RIGHT_GRANT;
-	return rights;
+	return mcp_rights_of_mode(endpoint->mode, uid_eq(cred->euid, endpoint->uid),
+				  mcp_in_group(cred, endpoint->gid));
 }
 
 static int admit_open(struct mcp_port *port, struct mcp_endpoint *endpoint,
@@ -238,7 +226,7 @@ long mcp_ioctl_open(struct mcp_port *port, struct mcp_open __user *user)
 	error = mcp_copy_in(&open, sizeof(open), user);
 	if (error)
 		return error;
-	if (open.flags || !open.rights || open.rights & ~RIGHTS ||
+	if (open.flags || !open.rights || open.rights & ~MCP_RIGHTS ||
 	    mcp_name_check(open.name, sizeof(open.name), MCP_NAME_MAX) <= 0)
 		return -EINVAL;
 	tools = read_pins(open.pins, open.npins, open.pin_size, &pins);
@@ -269,32 +257,20 @@ static struct mcp_handle *get_handle(int number)
 	return handle;
 }
 
-/* Bytes as units: a limit that is not zero does not become zero. */
-static u32 units_of(u64 bytes)
+/* Is what is asked for within what the parent has? Then @made is what it gives. */
+static int check_grant(const struct mcp_handle *parent, const struct mcp_grant *grant,
+		       struct mcp_bounds *made)
 {
-	return min_t(u64, DIV_ROUND_UP_ULL(bytes, MCP_UNIT), ~0u);
-}
-
-/* Is what is asked for within what the parent has? */
-static int check_grant(const struct mcp_handle *parent, const struct mcp_grant *grant)
-{
+	const struct mcp_bounds has = {
+		.expiry = parent->expiry,
+		.rights = parent->rights,
+		.depth = parent->depth,
+		.max_requests = parent->quota.max_requests,
+		.max_units = parent->quota.max_units,
+	};
 	int error = mcp_handle_error(parent);
 
-	if (error)
-		return -error;
-	if (!(parent->rights & MCP_RIGHT_GRANT))
-		return -EACCES;
-	if (grant->rights & ~parent->rights)
-		return -EACCES;
-	if (grant->max_inflight > parent->quota.max_requests)
-		return -EACCES;
-	if (grant->max_bytes > (u64)parent->quota.max_units * MCP_UNIT)
-		return -EACCES;
-	if (parent->expiry && grant->expiry > parent->expiry)
-		return -EACCES;
-	if (grant->expiry && grant->expiry <= ktime_get_ns())
-		return -EINVAL;
-	return parent->depth < MCP_MAX_DEPTH ? 0 : -ELOOP;
+	return error ? -error : mcp_bounds_narrow(&has, grant, ktime_get_ns(), made);
 }
 
 /* As open_handle(). */
@@ -302,10 +278,11 @@ static int derive_handle(struct mcp_port *port, struct mcp_handle *parent,
 			 const struct mcp_grant *grant, unsigned long *tools,
 			 const struct mcp_pin *pins, struct mcp_handle **made)
 {
+	struct mcp_bounds bounds;
 	struct mcp_handle *handle;
 	int error;
 
-	error = check_grant(parent, grant) ?: mcp_policy_grant(port, parent, grant);
+	error = check_grant(parent, grant, &bounds) ?: mcp_policy_grant(port, parent, grant);
 	if (error) {
 		mcp_audit_decision("grant", parent->endpoint, parent, grant->rights, error);
 		return error;
@@ -321,13 +298,12 @@ static int derive_handle(struct mcp_port *port, struct mcp_handle *parent,
 			return -ENOMEM;
 		bitmap_copy(handle->tools, parent->tools, MCP_TOOL_ID_MAX + 1);
 	}
-	handle->rights = grant->rights;
+	handle->rights = bounds.rights;
 	handle->pinned = parent->pinned;
-	handle->expiry = grant->expiry ?: parent->expiry;
+	handle->expiry = bounds.expiry;
 	if (handle->expiry)
 		mcp_handle_arm(handle);
-	mcp_quota_init(&handle->quota, grant->max_inflight ?: parent->quota.max_requests,
-		       grant->max_bytes ? units_of(grant->max_bytes) : parent->quota.max_units);
+	mcp_quota_init(&handle->quota, bounds.max_requests, bounds.max_units);
 	memcpy(handle->label, grant->label, sizeof(grant->label));
 	error = check_pins(handle, pins, grant->npins);
 	return mcp_audit_decision("grant", parent->endpoint, handle, grant->rights, error) ?: error;
@@ -351,7 +327,7 @@ long mcp_ioctl_grant(struct mcp_port *port, struct mcp_grant __user *user)
 	error = mcp_copy_in(&grant, sizeof(grant), user);
 	if (error)
 		return error;
-	if (grant.flags || !grant.rights || grant.rights & ~RIGHTS ||
+	if (grant.flags || !grant.rights || grant.rights & ~MCP_RIGHTS ||
 	    mcp_name_check(grant.label, sizeof(grant.label), sizeof(grant.label)) < 0)
 		return -EINVAL;
 	parent = get_handle(grant.handle);

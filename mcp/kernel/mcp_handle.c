@@ -93,21 +93,15 @@ int mcp_handle_error(const struct mcp_handle *handle)
 static int check_tool(const struct mcp_handle *handle, u32 id)
 {
 	const struct mcp_tool_row *row;
-	int error = 0;
-	u32 needed;
+	int error = -EACCES;
 
 	rcu_read_lock();
 	row = mcp_endpoint_tool(rcu_dereference(handle->endpoint->tools), id);
-	if (!row || (handle->tools && !test_bit(id, handle->tools))) {
-		error = -EACCES;
-	} else {
-		needed = row->tool.flags & MCP_TOOL_READ_ONLY ? MCP_RIGHT_READ | MCP_RIGHT_WRITE :
-								MCP_RIGHT_WRITE;
-		if (!(handle->rights & needed))
-			error = -EACCES;
-		else if (row->changed > handle->pinned)
-			/* A bit says that it was there once, so it is another one now. */
-			error = row->born > handle->pinned && !handle->tools ? -EACCES : -ESTALE;
+	if (row && (!handle->tools || test_bit(id, handle->tools))) {
+		error = mcp_check_tool_rights(handle->rights, row->tool.flags);
+		if (!error)
+			error = mcp_check_pinned(handle->pinned, row->born, row->changed,
+						 handle->tools);
 	}
 	rcu_read_unlock();
 	return error;

@@ -25,6 +25,7 @@
 #include "mcp_envelope.h"
 #include "mcp_policy.h"
 #include "mcp_quota.h"
+#include "mcp_rules.h"
 #include "mcp_slots.h"
 
 struct io_uring_cmd;
