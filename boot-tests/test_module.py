@@ -8,20 +8,16 @@ negative control: a copy with one deliberate fault must be reported.
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from module_bench import DEVEL, Bench, open_bench, outputs_of
 
-from protopi.api import Planned, Session
+from protopi.api import Session
 from protopi.boot.qemu import Options
 from protopi.boot.shell import ask, shell
 from protopi.project import Project
-from protopi.sandbox import Bind
 from protopi.ui import Ui
 
 if TYPE_CHECKING:
@@ -34,78 +30,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.image
 PROJECT = Project.here()
 IMAGE = "virt-test"
-KBUILD = ("ARCH=arm64", "CROSS_COMPILE=aarch64-linux-gnu-")
-DEVEL = "/tmp/linux-devel"
 HEADER = "include/uapi/linux/mcp.h"
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """A folder for copies of our source, seen at /host/bench by programs of the tools tree.
-
-    `kernel` and `module` are the outputs of the two recipes.
-    """
-
-    folder: Path
-    session: Session
-    planned: Planned
-    kernel: Path
-    module: Path
-
-    def run(self, *command: str, devel: bool = False) -> tuple[int, str]:
-        """Run a program in the folder; its exit status, and all that it said.
-
-        devel   with the unpacked devel.tar at /tmp/linux-devel: in memory, its many files are not worth a disk's time
-        """
-        binds = (
-            Bind(self.folder, "/host/bench", writable=True),
-            Bind(self.kernel, "/host/kernel"),
-            Bind(self.module, "/host/module"),
-        )
-        # checkpatch knows a kernel's source by its folders; ipc has no file that a module needs.
-        unpack = f"tar -C /tmp -xf /host/kernel/devel.tar && mkdir -p {DEVEL}/ipc && " if devel else ""
-        script = f'{unpack}cd /host/bench && exec "$0" "$@"'
-        done = subprocess.run(
-            self.session.tools(self.planned, *binds).argv(["sh", "-c", script, *command]),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        return done.returncode, done.stdout.decode(errors="replace")
-
-    def copy(self, name: str) -> Path:
-        """A fresh copy of mcp/ as NAME."""
-        target = self.folder / name
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(PROJECT.root / "mcp", target)
-        return target
-
-    def build(self, name: str, *words: str) -> tuple[int, str]:
-        """Build the module of a copy, silent but for complaints."""
-        make = ("make", "-s", "-C", DEVEL, f"M=/host/bench/{name}/kernel", *KBUILD)
-        return self.run(*make, *words, "modules", devel=True)
-
-
-def outputs_of(session: Session, planned: Planned, *names: str) -> dict[str, Path]:
-    """The outputs of recipes of an image that is built."""
-    outputs = {}
-    for step in planned.steps:
-        if step.name in names:
-            entry = session.store.get(step.name, step.key)
-            assert entry is not None, step.name
-            outputs[step.name] = entry.out
-    return outputs
 
 
 @pytest.fixture(scope="module")
 def bench(built: Built) -> Iterator[Bench]:
     built(IMAGE)
-    session = Session(PROJECT, Ui())
-    planned = session.plan(str(Path(__file__).parent / "images" / f"{IMAGE}.yaml"))
-    outputs = outputs_of(session, planned, "kernel", "mcp_module")
-    with tempfile.TemporaryDirectory(prefix="protopi-module-") as name:
-        yield Bench(Path(name), session, planned, outputs["kernel"], outputs["mcp_module"])
+    with open_bench(PROJECT, Path(__file__).parent / "images" / f"{IMAGE}.yaml") as made:
+        yield made
 
 
 def append(path: Path, text: str) -> None:
@@ -153,7 +85,7 @@ USER_SPACE = ",".join(
 
 def in_kernel(path: Path) -> bool:
     """Is it the module, or the header that it shares with programs?"""
-    return path.parent.name in ("kernel", "linux")
+    return path.parent.name in ("kernel", "kunit", "linux")
 
 
 def checkpatch(bench: Bench, name: str) -> tuple[int, str]:

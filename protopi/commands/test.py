@@ -19,7 +19,12 @@ from protopi.project import Project
 from protopi.ui import Ui
 
 SUMMARY = "run the tests; what CI runs"
-_SUITES = {"unit": ["tests"], "boot": ["boot-tests"], "module": ["boot-tests/test_module.py"], "all": []}
+_MODULE = [
+    "boot-tests/test_module.py",
+    "boot-tests/test_kunit.py",
+    "tests/test_mcp_fuzz.py",
+]
+_SUITES = {"unit": ["tests"], "boot": ["boot-tests"], "module": _MODULE, "all": []}
 
 
 def setup(parser: argparse.ArgumentParser) -> None:
