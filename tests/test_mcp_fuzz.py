@@ -57,8 +57,9 @@ TARGETS = {
         120,
         "mcp_quota.h",
         (
-            ("taken <= quota->max_units &&", ""),
+            ("units <= quota->max_units &&", ""),
             ("	mcp_quota_uncharge(quota, requests, units);\n	return false;", "	return false;"),
+            ("atomic64_set(&quota->taken, now);\n	return true;", "return true;"),
             ("#define MCP_QUOTA_SHIFT	40", "#define MCP_QUOTA_SHIFT	32"),
         ),
     ),

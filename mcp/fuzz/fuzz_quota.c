@@ -3,7 +3,7 @@
  * Concern: mcp_quota.h against two counters that are kept apart.
  *
  * An input is the limits, then steps: a charge, or the taking back of one that
- * was made.
+ * was made; each with atomic instructions or as under the account's lock.
  */
 #include "fuzz.h"
 
@@ -28,7 +28,7 @@ static void compare(const struct mcp_quota *quota, const struct model *model)
 	CHECK(mcp_quota_units(quota) == model->units);
 }
 
-static void charge(struct mcp_quota *quota, struct model *model, struct input *input)
+static void charge(struct mcp_quota *quota, struct model *model, struct input *input, bool locked)
 {
 	struct charge wanted;
 	u32 ceiling;
@@ -42,7 +42,10 @@ static void charge(struct mcp_quota *quota, struct model *model, struct input *i
 	fits = model->requests + wanted.requests <= quota->max_requests &&
 	       model->units + wanted.units <= quota->max_units &&
 	       model->units + wanted.units <= ceiling;
-	CHECK(mcp_quota_charge(quota, wanted.requests, wanted.units, ceiling) == fits);
+	if (locked)
+		CHECK(mcp_quota_charge_locked(quota, wanted.requests, wanted.units, ceiling) == fits);
+	else
+		CHECK(mcp_quota_charge(quota, wanted.requests, wanted.units, ceiling) == fits);
 	if (!fits)
 		return;
 	model->requests += wanted.requests;
@@ -50,14 +53,17 @@ static void charge(struct mcp_quota *quota, struct model *model, struct input *i
 	model->made[model->count++] = wanted;
 }
 
-static void uncharge(struct mcp_quota *quota, struct model *model, u32 which)
+static void uncharge(struct mcp_quota *quota, struct model *model, u32 which, bool locked)
 {
 	struct charge *made;
 
 	if (!model->count)
 		return;
 	made = &model->made[which % model->count];
-	mcp_quota_uncharge(quota, made->requests, made->units);
+	if (locked)
+		mcp_quota_uncharge_locked(quota, made->requests, made->units);
+	else
+		mcp_quota_uncharge(quota, made->requests, made->units);
 	model->requests -= made->requests;
 	model->units -= made->units;
 	*made = model->made[--model->count];
@@ -75,13 +81,13 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		u8 step = take_number(&input, 1);
 
 		if (step & 1)
-			charge(&quota, &model, &input);
+			charge(&quota, &model, &input, step & 2);
 		else
-			uncharge(&quota, &model, step >> 1);
+			uncharge(&quota, &model, step >> 2, step & 2);
 		compare(&quota, &model);
 	}
 	while (model.count)
-		uncharge(&quota, &model, 0);
+		uncharge(&quota, &model, 0, false);
 	compare(&quota, &model);
 	CHECK(!model.requests && !model.units);
 	return 0;

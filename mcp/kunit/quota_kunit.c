@@ -84,12 +84,29 @@ static void large_counts_stay_apart(struct kunit *test)
 	expect(test, &quota, 1024, MANY);
 }
 
+/* Under the account's lock the same words are read and written one after the other. */
+static void under_a_lock_it_counts_the_same(struct kunit *test)
+{
+	struct mcp_quota quota;
+
+	mcp_quota_init(&quota, 2, 10);
+	KUNIT_EXPECT_TRUE(test, mcp_quota_charge_locked(&quota, 1, 10, 10));
+	KUNIT_EXPECT_FALSE(test, mcp_quota_charge_locked(&quota, 1, 1, MANY));
+	KUNIT_EXPECT_FALSE(test, mcp_quota_charge_locked(&quota, 2, 0, MANY));
+	KUNIT_EXPECT_FALSE(test, mcp_quota_charge_locked(&quota, 1, 0, 9));
+	expect(test, &quota, 1, 10);
+	KUNIT_EXPECT_TRUE(test, mcp_quota_charge(&quota, 1, 0, MANY));
+	mcp_quota_uncharge_locked(&quota, 2, 10);
+	expect(test, &quota, 0, 0);
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(up_to_each_limit),
 	KUNIT_CASE(what_is_refused_takes_nothing),
 	KUNIT_CASE(a_ceiling_counts_what_is_taken),
 	KUNIT_CASE(nothing_is_allowed),
 	KUNIT_CASE(large_counts_stay_apart),
+	KUNIT_CASE(under_a_lock_it_counts_the_same),
 	{}
 };
 

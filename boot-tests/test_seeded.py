@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""The seeded bugs of mcp/seeded: nearly all of them are found by a test, and the module without a fault by none."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from module_bench import open_bench
+from seeded import MODULES, Bug, build, campaign, load, table, try_one
+
+from protopi.boot.qemu import Options, enlarge
+from protopi.boot.shell import ask, shell
+from protopi.boot.tools import run
+from protopi.project import Project
+from protopi.sandbox import Bind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conftest import BuiltImage
+
+PROJECT = Project.here()
+FOLDER = PROJECT.root / "mcp/seeded"
+IMAGE = "virt-test"
+BUGS = load(FOLDER)
+#: The issue's: 23 of 25.
+LEAST_SHARE = 23 / 25
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(BUGS) >= 25
+    assert len({bug.kind for bug in BUGS}) >= 15
+    assert len({bug.fault for bug in BUGS}) == len(BUGS)
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_it_applies_and_names_tests(bug: Bug) -> None:
+    check = ["git", "apply", "--check", "--verbose", "-p1", "--directory=mcp", str(bug.path)]
+    done = subprocess.run(check, cwd=PROJECT.root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Checking patch" in done.stderr, "a patch of nothing"
+    assert all((PROJECT.root / "mcp/kernel/selftests" / f"{test}.c").is_file() for test in bug.tests)
+
+
+@pytest.mark.image
+@pytest.mark.full
+@pytest.mark.timeout(10800)
+def test_they_are_found(built: Callable[[str], BuiltImage], tmp_path: Path) -> None:
+    image = built(IMAGE)
+    with open_bench(PROJECT, Path(__file__).parent / "images" / f"{IMAGE}.yaml") as bench:
+        disk = build(bench, BUGS)
+        binds = [Bind(tmp_path, "/host/run", writable=True), Bind(disk, "/host/disk")]
+        run(image.tools, ["mkfs.erofs", "--quiet", "/host/run/tools.erofs", "/host/disk"], binds)
+    card = enlarge(image.path, tmp_path / "card.img")
+    drive = ("-drive", "if=none,id=tools,file=/host/image/tools.erofs,format=raw,readonly=on")
+    options = Options(realtime=True, extra=(*drive, "-device", "virtio-blk-device,drive=tools"))
+
+    @contextlib.contextmanager
+    def machine() -> Iterator[Any]:
+        with shell(card, image.board, image.tools, options, 300) as child:
+            tried = f"for d in /dev/vd?; do mount -t erofs -o ro $d {MODULES} 2>/dev/null && break; done"
+            assert "good.ko" in ask(child, f"mkdir {MODULES}; {tried}; ls {MODULES}", 300)
+            assert ask(child, "rmmod mcp; echo status $?", 300).endswith("status 0")
+            yield child
+
+    with machine() as child:
+        tests = sorted({test for bug in BUGS for test in bug.tests})
+        control = try_one(child, "good", tests)
+    assert control.by == "", f"the module without a fault: {control.by}"
+
+    verdicts = []
+    for verdict in campaign(BUGS, machine):
+        verdicts.append(verdict)
+        print(table(BUGS, [verdict]).splitlines()[0], flush=True)
+    print(table(BUGS, verdicts))
+    assert len(verdicts) == len(BUGS)
+    found = sum(bool(verdict.by) for verdict in verdicts)
+    assert found >= LEAST_SHARE * len(BUGS), table(BUGS, verdicts)
