@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One pinned link.
+ *
+ * Concern: what is attached stays attached when mcp-policy has ended, and is
+ *          replaced without a moment in which there is none.
+ * Locking: the kernel's: a link is updated as a whole. Of two programs that
+ *          attach the first policy at a time, one is told -EEXIST.
+ */
+#include "attach.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/magic.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MODULE_TYPES	"/sys/kernel/btf/mcp_bpf"
+#define BPF_FOLDER	"/sys/fs/bpf"
+
+extern char **environ;
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+#define AUTO_CLOSE __attribute__((cleanup(close_fd)))
+
+/* modprobe knows where modules lie and what they need. */
+static int load_module(void)
+{
+	char *const words[] = { "modprobe", "mcp_bpf", NULL };
+	int error, status;
+	pid_t pid;
+
+	if (!access(MODULE_TYPES, F_OK))
+		return 0;
+	error = posix_spawnp(&pid, words[0], NULL, NULL, words, environ);
+	if (error)
+		return -error;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return access(MODULE_TYPES, F_OK) ? -ENOPKG : 0;
+}
+
+static int mount_pins(void)
+{
+	struct statfs about;
+
+	if (statfs(BPF_FOLDER, &about))
+		return -errno;
+	if (about.f_type != BPF_FS_MAGIC && mount("bpf", BPF_FOLDER, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+		return -errno;
+	return mkdir(PIN_FOLDER, 0700) && errno != EEXIST ? -errno : 0;
+}
+
+int prepare(void)
+{
+	int error = load_module();
+
+	return error ? error : mount_pins();
+}
+
+/* It was attached just now, so a pin that is there is of one that no longer is. */
+static int pin(struct bpf_link *link)
+{
+	int error = bpf_link__pin(link, PIN);
+
+	if (error == -EEXIST && !unlink(PIN))
+		error = bpf_link__pin(link, PIN);
+	return error;
+}
+
+int attach_or_replace(const struct bpf_map *policy, bool *replaced)
+{
+	struct bpf_link *link = bpf_map__attach_struct_ops(policy);
+	int pinned AUTO_CLOSE = -1, error = -errno;
+
+	*replaced = !link;
+	if (link) {
+		error = pin(link);
+		/* Without a pin this is the last reference: it is detached again. */
+		bpf_link__destroy(link);
+		return error;
+	}
+	if (error != -EEXIST)
+		return error;
+	/* The attempt has made the map ready to be linked, which an update needs. */
+	pinned = bpf_obj_get(PIN);
+	if (pinned < 0)
+		return errno == ENOENT ? -EEXIST : -errno;
+	return bpf_link_update(pinned, bpf_map__fd(policy), NULL) ? -errno : 0;
+}
+
+int show_attached(char *name, size_t size, unsigned int *id)
+{
+	int link AUTO_CLOSE = bpf_obj_get(PIN);
+	struct bpf_link_info about = { 0 };
+	struct bpf_map_info policy = { 0 };
+	__u32 length = sizeof(about);
+	int map AUTO_CLOSE = -1;
+
+	if (link < 0 || bpf_link_get_info_by_fd(link, &about, &length))
+		return -errno;
+	/* A link that was detached has no map. */
+	if (about.type != BPF_LINK_TYPE_STRUCT_OPS || !about.struct_ops.map_id)
+		return -ENOENT;
+	map = bpf_map_get_fd_by_id(about.struct_ops.map_id);
+	length = sizeof(policy);
+	if (map < 0 || bpf_map_get_info_by_fd(map, &policy, &length))
+		return -errno;
+	snprintf(name, size, "%s", policy.name);
+	*id = policy.id;
+	return 0;
+}
+
+int detach_pinned(void)
+{
+	int link AUTO_CLOSE = bpf_obj_get(PIN);
+
+	/* Unlinking alone would leave it attached until the kernel finds the time. */
+	if (link < 0 || bpf_link_detach(link))
+		return -errno;
+	return unlink(PIN) ? -errno : 0;
+}

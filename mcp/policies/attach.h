@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Concern: one pinned link, which outlives the program that made it.
+ *
+ * Functions give 0 or -errno.
+ */
+#ifndef MCP_ATTACH_H
+#define MCP_ATTACH_H
+
+#include <bpf/libbpf.h>
+
+#define PIN_FOLDER	"/sys/fs/bpf/mcp"
+#define PIN		PIN_FOLDER "/policy"
+
+/* mcp_bpf.ko is loaded and the file system of pins mounted. */
+int prepare(void);
+/* Attaches a policy whose program is loaded, or puts it in the place of the pinned one. */
+int attach_or_replace(const struct bpf_map *policy, bool *replaced);
+/* The name and the id of the map of the pinned policy; -ENOENT without one. */
+int show_attached(char *name, size_t size, unsigned int *id);
+/* It is detached when this returns. -ENOENT without one. */
+int detach_pinned(void);
+
+#endif /* MCP_ATTACH_H */

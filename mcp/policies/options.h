@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Concern: what mcp-policy writes into the maps of the policies that it
+ * attaches, and how large. Included by both sides, so it includes nothing.
+ */
+#ifndef MCP_OPTIONS_H
+#define MCP_OPTIONS_H
+
+/* A name or a label with its NUL, in whole words. */
+#define ENDPOINT_SIZE	52
+#define TOOL_SIZE	52
+#define LABEL_SIZE	36
+
+/* @uid of a rule about a label: no user has this number. */
+#define NO_UID		0xffffffffu
+
+/* Stands for every tool, and for requests that name none. No tool is called so. */
+#define EVERY_TOOL	"*"
+
+#define RULES_MAX	4096
+#define BUCKETS_MAX	4096
+
+/*
+ * One who may call one tool. It is the key of a map: all bytes count, names are
+ * filled up with zeros. @tool may be EVERY_TOOL, or empty: what names no tool.
+ */
+struct rule {
+	unsigned int uid;
+	char label[LABEL_SIZE];
+	char endpoint[ENDPOINT_SIZE];
+	char tool[TOOL_SIZE];
+};
+
+#endif /* MCP_OPTIONS_H */
