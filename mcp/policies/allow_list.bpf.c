@@ -16,19 +16,23 @@ struct {
 } rules SEC(".maps");
 
 /* What no rule asks for is not looked up: the verifier takes the code out. */
-const volatile bool by_uid, by_label, every_tool;
+const volatile bool by_uid, by_label, every_tool, every_endpoint;
 
 static bool is_listed(const struct rule *rule)
 {
-	struct rule every = { .uid = rule->uid, .tool = EVERY_TOOL };
+	struct rule wide = { .uid = rule->uid, .tool = EVERY };
 
 	if (bpf_map_lookup_elem(&rules, rule))
 		return true;
-	if (!every_tool)
-		return false;
-	__builtin_memcpy(every.label, rule->label, sizeof(every.label));
-	__builtin_memcpy(every.endpoint, rule->endpoint, sizeof(every.endpoint));
-	return bpf_map_lookup_elem(&rules, &every);
+	__builtin_memcpy(wide.label, rule->label, sizeof(wide.label));
+	if (every_tool) {
+		__builtin_memcpy(wide.endpoint, rule->endpoint, sizeof(wide.endpoint));
+		if (bpf_map_lookup_elem(&rules, &wide))
+			return true;
+		__builtin_memset(wide.endpoint, 0, sizeof(wide.endpoint));
+	}
+	wide.endpoint[0] = EVERY[0];
+	return every_endpoint && bpf_map_lookup_elem(&rules, &wide);
 }
 
 SEC("struct_ops/allow")

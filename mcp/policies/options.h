@@ -14,15 +14,16 @@
 /* @uid of a rule about a label: no user has this number. */
 #define NO_UID		0xffffffffu
 
-/* Stands for every tool, and for requests that name none. No tool is called so. */
-#define EVERY_TOOL	"*"
+/* Every tool, and requests that name none; every endpoint. Nothing is called so. */
+#define EVERY		"*"
 
 #define RULES_MAX	4096
 #define BUCKETS_MAX	4096
 
 /*
  * One who may call one tool. It is the key of a map: all bytes count, names are
- * filled up with zeros. @tool may be EVERY_TOOL, or empty: what names no tool.
+ * filled up with zeros. @tool may be EVERY, or empty: what names no tool;
+ * @endpoint may be EVERY where @tool is.
  */
 struct rule {
 	unsigned int uid;

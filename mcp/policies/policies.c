@@ -45,7 +45,9 @@ static int count_rules(struct allow_list *list, char **words)
 			list->rodata->by_label = true;
 		else
 			list->rodata->by_uid = true;
-		if (!strcmp(rule.tool, EVERY_TOOL))
+		if (!strcmp(rule.endpoint, EVERY))
+			list->rodata->every_endpoint = true;
+		else if (!strcmp(rule.tool, EVERY))
 			list->rodata->every_tool = true;
 	}
 	return count ? 0 : complain("allow_list", "needs a rule: " RULE_SYNTAX);

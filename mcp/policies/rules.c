@@ -70,10 +70,15 @@ int rule_parse(const char *word, struct rule *rule, const char **why)
 	} else {
 		return refuse(why, "begins with neither uid= nor label=");
 	}
+	if (!strcmp(word, EVERY ":" EVERY)) {
+		strcpy(rule->endpoint, EVERY);
+		strcpy(rule->tool, EVERY);
+		return 0;
+	}
 	if (take_name(&word, ':', rule->endpoint, 49) <= 0)
-		return refuse(why, "no endpoint: 1 to 48 of [A-Za-z0-9_./-]");
-	if (!strcmp(word, EVERY_TOOL))
-		strcpy(rule->tool, EVERY_TOOL);
+		return refuse(why, "no endpoint: 1 to 48 of [A-Za-z0-9_./-], or *:*");
+	if (!strcmp(word, EVERY))
+		strcpy(rule->tool, EVERY);
 	else if (take_name(&word, '\0', rule->tool, 49) < 0)
 		return refuse(why, "no tool: up to 48 of [A-Za-z0-9_./-], or *");
 	return 0;

@@ -186,6 +186,10 @@ static void test_allow_list(struct pair *pair)
 	check_errno(try_tool(pair, agent, TOOL_READ), 0, "%s: any tool", pair->path);
 	check_errno(try_tool(pair, agent, 0), 0, "%s: and none", pair->path);
 	check_errno(try_tool(pair, handle, TOOL_READ), EACCES, "%s: without the label", pair->path);
+	check(mcp_policy("attach", "allow_list", "label=agent:*:*", rules[2], NULL) == GOOD,
+	      "%s: allow_list label=agent:*:*", pair->path);
+	check_errno(try_tool(pair, agent, TOOL_WRITE), 0, "%s: any tool anywhere", pair->path);
+	check_errno(try_tool(pair, handle, TOOL_READ), EACCES, "%s: without the label", pair->path);
 	close(agent);
 	close(other);
 }
