@@ -20,15 +20,18 @@ def unpack_devel(ctx: Context) -> Path:
     return ctx.work / "linux-devel"
 
 
-def build_module(ctx: Context, devel: Path, source: Path, name: str, *, btf: bool) -> Path:
+def build_module(ctx: Context, devel: Path, source: Path, name: str, *, btf: bool, symbols: Path | None = None) -> Path:
     """Run kbuild in `source` with all warnings as errors; returns NAME.ko.
 
     `btf`: with type information, which programs of eBPF want, and which costs the kernel 4.9 million instructions
-    when the first such module is loaded. Raises StepError when kbuild fails, or leaves out BTF that was asked for.
+    when the first such module is loaded. `symbols`: Module.symvers of a module that this one needs. Raises StepError
+    when kbuild fails, or leaves out BTF that was asked for.
     """
     arguments = ["ARCH=arm64", f"CROSS_COMPILE={musl.CROSS}", "W=1", "KCFLAGS=-Werror", f"M={source}"]
     if not btf:
         arguments.append("CONFIG_DEBUG_INFO_BTF_MODULES=")
+    if symbols is not None:
+        arguments.append(f"KBUILD_EXTRA_SYMBOLS={symbols}")
     # Through a shell, because what is looked for below is said on standard error.
     make: list[str | Path] = ["make", "-C", devel, f"-j{ctx.jobs}", *arguments, "modules"]
     output = ctx.run(["sh", "-c", 'exec "$0" "$@" 2>&1', *make], capture=True)

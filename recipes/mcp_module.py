@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """mcp.ko: the MCP transport, built outside the kernel's tree against its devel.tar; and its selftests.
 
-Outputs: mcp.ko (stripped of debug information), selftests/NAME (static, arm64, TAP on standard output).
+Outputs: mcp.ko (stripped of debug information), Module.symvers (what it exports to mcp_bpf.ko), selftests/NAME
+(static, arm64, TAP on standard output).
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from recipes.kernel import Kernel
 if TYPE_CHECKING:
     from protopi.step import Context
 
-#: mcp.ko has no struct_ops and no kfuncs yet, so nobody needs its BTF, and the first module with BTF makes the
-#: kernel parse all of its own: see docs/decisions. What does need it will be a module that is loaded after ready.
+#: mcp.ko has no struct_ops and no kfuncs, so nobody needs its BTF, and the first module with BTF makes the kernel parse
+#: all of its own: see docs/decisions. What does need it is mcp_bpf.ko (recipes/mcp_policies.py), loaded on demand.
 BTF = False
+SYMBOLS = "Module.symvers"
 
 
 class McpModule(Recipe):
@@ -43,5 +45,6 @@ class McpModule(Recipe):
         module = external_module.build_module(ctx, devel, ctx.work / "mcp/kernel", "mcp", btf=BTF)
         external_module.check_module(ctx, module, btf=BTF)
         external_module.strip_module(ctx, module)
+        shutil.copy2(module.parent / SYMBOLS, ctx.out / SYMBOLS)
         selftests = ctx.project / "mcp/kernel/selftests"
         external_module.build_selftests(ctx, selftests, f"MCP={ctx.project / 'mcp/include/uapi'}")

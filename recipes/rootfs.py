@@ -31,6 +31,7 @@ from recipes.init import Init
 from recipes.kernel import Kernel
 from recipes.mcp_bench import McpBench
 from recipes.mcp_module import McpModule
+from recipes.mcp_policies import McpPolicies
 from recipes.rootfs_accounts import Accounts, base_accounts, write_accounts
 from recipes.rootfs_tree import Tree, merge_tar, skeleton
 
@@ -69,6 +70,7 @@ class Rootfs(Recipe):
             needs=(
                 Kernel(image), McpModule(image), FirmwareModule(image), Init(image),
                 *((McpBench(image),) if image.test else ()),
+                *((McpPolicies(image),) if image.policies else ()),
             ),
             debs={image.name: ("*",), "sources": tuple(rootfs_firmware.FIRMWARE)},
             files=("image/rootfs",),
@@ -102,6 +104,7 @@ class Rootfs(Recipe):
                                  for n in image.wifi.networks],
                 },
                 "console_shell": image.console_shell,
+                "policies": image.policies,
                 "test": image.test,
             },
         )  # fmt: skip
@@ -205,6 +208,9 @@ def remove_unused_libraries(tree: Tree, keep: set[str]) -> list[str]:
 def add_kernel(ctx: Context, tree: Tree) -> str:
     """Add modules, PID 1 and what was compiled with it; returns the kernel's release."""
     made = {"mcp.ko": ctx.input("mcp_module"), "protopi_firmware.ko": ctx.input("firmware_module")}
+    if ctx.params["policies"]:
+        made["mcp_bpf.ko"] = ctx.input("mcp_policies")
+        tree.write("usr/sbin/mcp-policy", (made["mcp_bpf.ko"] / "mcp-policy").read_bytes(), 0o755)
     modules = {name: folder / name for name, folder in made.items()}
     release = rootfs_firmware.copy_modules(tree, ctx.input("kernel") / "modules", modules)
     for name, folder in made.items():

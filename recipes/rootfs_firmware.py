@@ -60,11 +60,15 @@ def _module_name(path: str) -> str:
     return path.rpartition("/")[2].removesuffix(".ko").replace("-", "_")
 
 
+#: What modules of ours need of each other; modprobe loads it first.
+NEEDS: Mapping[str, tuple[str, ...]] = {"mcp_bpf.ko": ("mcp.ko",)}
+
+
 def copy_modules(tree: Tree, source: Path, extra: Mapping[str, Path]) -> str:
     """Copy /lib/modules/VERSION from a folder that holds lib/modules; returns the version.
 
-    `extra` are modules built apart from the kernel (name -> file): they go to extra/ and into modules.dep; they must
-    need no other module.
+    `extra` are modules built apart from the kernel (name -> file): they go to extra/ and into modules.dep; they may
+    need each other (NEEDS), and none of the kernel's.
     """
     versions = sorted(path for path in (source / "lib/modules").iterdir() if path.is_dir())
     if len(versions) != 1:
@@ -78,7 +82,8 @@ def copy_modules(tree: Tree, source: Path, extra: Mapping[str, Path]) -> str:
     lines = b""
     for name, path in sorted(extra.items()):
         tree.put(f"{top}/extra/{name}", Entry("file", 0o644, data=path.read_bytes(), package=name.partition(".")[0]))
-        lines += f"extra/{name}:\n".encode()
+        needs = "".join(f" extra/{other}" for other in NEEDS.get(name, ()))
+        lines += f"extra/{name}:{needs}\n".encode()
     index = f"{top}/modules.dep"
     if index in tree:
         tree.write(index, tree[index].data + lines)

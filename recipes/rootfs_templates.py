@@ -23,7 +23,7 @@ from recipes.rootfs_tree import Entry, Tree, matches, normalise, parents
 #: What a template may name: the declaration of recipes.rootfs, and what is known when the image is made.
 NAMES = frozenset(
     ("name", "hostname", "timezone", "packages", "drop", "unpack_only", "exclude", "services", "modules", "ssh", "wifi",
-     "console_shell", "test", "kernel_release", "epoch")
+     "console_shell", "policies", "test", "kernel_release", "epoch")
 )  # fmt: skip
 #: Path patterns of image/rootfs whose mode is neither 0644 nor 0755.
 MODES: Mapping[str, int] = {
