@@ -78,8 +78,8 @@ def test_the_kernel_s_devel_tar_can_give_a_module_its_btf(bench: Bench) -> None:
 
 #: What checkpatch wants of the kernel's code only: its macros for attributes and bits, its types, its width.
 USER_SPACE = ",".join(
-    ("VOLATILE", "CAMELCASE", "PREFER_DEFINED_ATTRIBUTE_MACRO", "ENOSYS", "MACRO_ARG_REUSE", "LINE_SPACING",
-     "LONG_LINE", "LONG_LINE_COMMENT", "LONG_LINE_STRING")
+    ("VOLATILE", "CAMELCASE", "PREFER_DEFINED_ATTRIBUTE_MACRO", "PREFER_KERNEL_TYPES", "BIT_MACRO", "ENOSYS",
+     "MACRO_ARG_REUSE", "LINE_SPACING", "SPLIT_STRING", "LONG_LINE", "LONG_LINE_COMMENT", "LONG_LINE_STRING")
 )  # fmt: skip
 
 
