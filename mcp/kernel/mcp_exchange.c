@@ -22,6 +22,7 @@
 #include <linux/uaccess.h>
 #include <linux/user_namespace.h>
 
+#include "compat.h"
 #include "mcp_internal.h"
 
 #define BUCKET_BITS 8
@@ -69,7 +70,7 @@ int __init mcp_exchange_init(void)
 	buckets = kcalloc(1 << BUCKET_BITS, sizeof(*buckets), GFP_KERNEL);
 	cache = kmem_cache_create("mcp_exchange", sizeof(struct mcp_exchange), 0, SLAB_ACCOUNT,
 				  construct);
-	workers = alloc_workqueue("mcp", 0, 0);
+	workers = alloc_workqueue("mcp", WQ_PERCPU, 0);
 	if (!buckets || !cache || !workers) {
 		mcp_exchange_exit();
 		return -ENOMEM;
@@ -360,8 +361,7 @@ struct mcp_exchange *mcp_exchange_find_served(struct mcp_port *port, u64 cookie)
 void __mcp_exchange_arm(struct mcp_exchange *exchange)
 {
 	INIT_WORK(&exchange->expire, expire);
-	hrtimer_init(&exchange->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
-	exchange->timer.function = start_expire;
+	hrtimer_setup(&exchange->timer, start_expire, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	mcp_exchange_get(exchange);
 	hrtimer_start(&exchange->timer, ns_to_ktime(exchange->deadline), HRTIMER_MODE_ABS);
 }

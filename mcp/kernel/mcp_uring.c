@@ -16,9 +16,9 @@
  *          race with its own task's cancellation; after that it ends with
  *          io_uring_cmd_done() and in no other way.
  */
-#include <linux/io_uring/cmd.h>
 #include <linux/sched.h>
 
+#include "compat.h"
 #include "mcp_internal.h"
 
 /* A command's own space, 32 bytes. */
@@ -103,15 +103,15 @@ static void drop(struct mcp_port *port, struct mcp_taken taken)
 	mcp_exchange_put(exchange);
 }
 
-/* In the command's own task, which may be dying. */
-static void complete_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
+/* In the command's own task, unless that or the ring is dying. */
+static void complete_cmd(struct io_uring_cmd *cmd, bool dying, unsigned int issue_flags)
 {
 	struct mcp_port *port = cmd->file->private_data;
 	struct pending *pending = pending_of(cmd);
 	struct mcp_taken taken = taken_of(pending);
 	struct mcp_exchange *call = pending->calling ? pending->call : NULL;
 
-	if (likely(!(issue_flags & IO_URING_F_TASK_DEAD || current->flags & PF_EXITING))) {
+	if (likely(!(dying || current->flags & PF_EXITING))) {
 		mcp_fds_install(port, taken);
 	} else if (taken.slot > 0) {
 		if (call)
@@ -122,8 +122,10 @@ static void complete_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	}
 	if (call)
 		mcp_exchange_put(call);
-	io_uring_cmd_done(cmd, taken.slot, 0, issue_flags);
+	io_uring_cmd_done(cmd, taken.slot, issue_flags);
 }
+
+MCP_CMD_TASK_WORK(complete_in_task, complete_cmd)
 
 /**
  * mcp_uring_finish() - have a command completed by its own task
@@ -132,7 +134,7 @@ static void complete_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 void mcp_uring_finish(struct io_uring_cmd *cmd)
 {
 	/* Each makes one completion, so who waits for several may sleep on. */
-	io_uring_cmd_do_in_task_lazy(cmd, complete_cmd);
+	io_uring_cmd_do_in_task_lazy(cmd, complete_in_task);
 }
 
 /**
@@ -169,7 +171,7 @@ struct io_uring_cmd *mcp_uring_unpark(struct mcp_port *port, struct mcp_msg *msg
 /* Once a command is cancelable, its result goes this way. */
 static int done(struct io_uring_cmd *cmd, int result, unsigned int issue_flags)
 {
-	io_uring_cmd_done(cmd, result, 0, issue_flags);
+	io_uring_cmd_done(cmd, result, issue_flags);
 	return -EIOCBQUEUED;
 }
 
@@ -319,7 +321,7 @@ static void cancel(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		mcp_exchange_end(exchange, ECANCELED);
 		mcp_exchange_put(exchange);
 	}
-	io_uring_cmd_done(cmd, -ECANCELED, 0, issue_flags);
+	io_uring_cmd_done(cmd, -ECANCELED, issue_flags);
 }
 
 /**
