@@ -23,9 +23,10 @@ from protopi.store import Store, default_store, write_atomic
 from protopi.tools import TOOLS_SET
 from protopi.ui import Ui
 
-#: The recipe whose output is an image, and the one that the harness needs beside it.
+#: The recipe whose output is an image, the one that the harness needs beside it, and one that only a test builds.
 IMAGE_RECIPE = "recipes.sdcard:SdCard"
 PLUGIN_RECIPE = "recipes.qemu_plugin:QemuPlugin"
+STOCK_RECIPE = "recipes.stock_kernel:StockKernel"
 
 
 @dataclass(frozen=True, slots=True)

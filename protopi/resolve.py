@@ -32,12 +32,17 @@ _LINE = re.compile(r"'(?P<url>[^']+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A set to resolve. `closure` False: the named packages alone, for files that are only unpacked."""
+    """A set to resolve.
+
+    closure    False: the named packages alone, for files that are only unpacked
+    backports  True: the suite's backports too (apt takes from there only what is nowhere else)
+    """
 
     name: str
     architecture: str
     packages: tuple[str, ...]
     closure: bool
+    backports: bool = False
 
 
 def resolve(store: Store, mirrors: Mirrors, wanted: Sequence[Wanted]) -> dict[str, dict[str, Locked]]:
@@ -51,9 +56,10 @@ def resolve(store: Store, mirrors: Mirrors, wanted: Sequence[Wanted]) -> dict[st
         return {one.name: _resolve_one(root, work, mirrors, one) for one in wanted}
 
 
-def _sources(mirrors: Mirrors) -> list[str]:
+def _sources(mirrors: Mirrors, backports: bool = False) -> list[str]:
+    suites = (SUITE, f"{SUITE}-backports") if backports else (SUITE,)
     return [
-        *(f"{base} {SUITE} {_COMPONENTS}" for base in mirrors.debian[:1]),
+        *(f"{base} {suite} {_COMPONENTS}" for base in mirrors.debian[:1] for suite in suites),
         *(f"{base} {SUITE}-security {_COMPONENTS}" for base in mirrors.security[:1]),
     ]
 
@@ -98,7 +104,7 @@ def _resolve_one(root: Path, work: Path, mirrors: Mirrors, wanted: Wanted) -> di
     for name in ("state/lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True)
     (folder / "status").write_text("")
-    sources = "".join(f"deb [arch={wanted.architecture}] {source}\n" for source in _sources(mirrors))
+    sources = "".join(f"deb [arch={wanted.architecture}] {one}\n" for one in _sources(mirrors, wanted.backports))
     (folder / "sources.list").write_text(sources)
     options = {
         "Dir::State": "/build/state",

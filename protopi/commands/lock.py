@@ -12,7 +12,7 @@ import argparse
 import time
 from pathlib import Path
 
-from protopi.api import IMAGE_RECIPE, PLUGIN_RECIPE, Session
+from protopi.api import IMAGE_RECIPE, PLUGIN_RECIPE, STOCK_RECIPE, Session
 from protopi.errors import UserError
 from protopi.image import Image
 from protopi.lock import Lock, difference, read_lock, write_lock
@@ -44,7 +44,7 @@ def file_sets(session: Session, image: Image) -> dict[str, set[str]]:
         for need in inputs.needs:
             visit(need)
 
-    for target in (IMAGE_RECIPE, PLUGIN_RECIPE):
+    for target in (IMAGE_RECIPE, PLUGIN_RECIPE, STOCK_RECIPE):
         visit(session.recipe(target, image))
     return found
 
@@ -90,8 +90,12 @@ def _update(session: Session, path: Path, images: dict[str, Image], named: list[
         for image in images.values():
             for name, found in file_sets(session, image).items():
                 files.setdefault(name, set()).update(found)
+        from recipes.stock_kernel import HOST_SET, LOCK_SET
+
         for name, singles in files.items():
-            wanted[name] = Wanted(name, _IMAGE_ARCHITECTURE, tuple(sorted(singles)), closure=False)
+            architecture = "amd64" if name == HOST_SET else _IMAGE_ARCHITECTURE
+            backports = name in (HOST_SET, LOCK_SET)
+            wanted[name] = Wanted(name, architecture, tuple(sorted(singles)), closure=False, backports=backports)
     shared = {name: one.name for name, image in images.items() for one in wanted.values()
               if one.closure and one.packages == tuple(sorted(image.packages))}  # fmt: skip
     named = [shared.get(name, name) for name in named]
