@@ -548,19 +548,19 @@ void mcp_exchange_finish(struct mcp_exchange *exchange)
 	struct mcp_port *server = exchange->server;
 	struct mcp_msg *request = &exchange->request, *msg, *next;
 	struct file **files;
-	LIST_HEAD(followers);
+	bool unseen;
 
 	spin_lock(&server->lock);
 	if (exchange->serve_state == MCP_SERVE_DONE || exchange->serve_state == MCP_SERVE_NEW) {
 		spin_unlock(&server->lock);
 		return;
 	}
-	if (exchange->serve_state == MCP_SERVE_QUEUED && request->flags & MCP_MSG_FOLLOWED &&
-	    server->area)
-		take_followers(exchange, &followers);
+	unseen = exchange->serve_state == MCP_SERVE_QUEUED;
 	exchange->serve_state = MCP_SERVE_DONE;
 	/* It may never have been taken from the queue; a CANCEL likewise. */
 	list_del_init(&request->node);
+	if (unseen && request->flags & MCP_MSG_FOLLOWED && server->area)
+		take_followers(exchange, &request->node);
 	list_del_init(&exchange->cancel.node);
 	list_del_init(&exchange->serve_node);
 	files = request->files;
@@ -568,7 +568,8 @@ void mcp_exchange_finish(struct mcp_exchange *exchange)
 	mcp_msg_give(server->area, request);
 	spin_unlock(&server->lock);
 	mcp_fds_drop(files, request->nfds);
-	list_for_each_entry_safe(msg, next, &followers, node) {
+	/* Those who followed hang on to it now. */
+	list_for_each_entry_safe(msg, next, &request->node, node) {
 		list_del_init(&msg->node);
 		mcp_msg_free(msg);
 	}
