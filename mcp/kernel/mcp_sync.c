@@ -64,8 +64,13 @@ static struct mcp_taken wait_in(struct mcp_exchange *exchange)
 		waiter.taken = next_message(exchange);
 		if (!waiter.taken.slot)
 			exchange->waiter = &waiter;
-		/* If nobody was there to see the end, it is still in the list. */
-		over = exchange->call_state == MCP_CALL_DONE && list_empty(&exchange->inbox);
+		/*
+		 * If nobody was there to see the end, it is still in the list:
+		 * until the response is taken, or the error that is there in
+		 * place of one.
+		 */
+		over = exchange->call_state == MCP_CALL_DONE && list_empty(&exchange->inbox) &&
+		       (!exchange->error || waiter.taken.slot < 0);
 		if (over)
 			list_del_init(&exchange->call_node);
 	}

@@ -666,6 +666,35 @@ out:
 	pair_close(&pair);
 }
 
+/* What had come before the end is taken first, and the end is not lost with the last of it. */
+static void test_end_comes_last(enum path path)
+{
+	struct message request, message;
+	struct mcp_frame frame;
+	struct pair pair;
+	__u64 cookie;
+
+	pair_need(&pair, path, path);
+	frame = frame_request(pair.handle, TOOL_READ, "x", 1);
+	frame.envelope.credit = 2;
+	if (!check(pair_request(&pair, &frame, &request), "%s: a request with credit", pair.path))
+		goto out;
+	cookie = request.envelope.cookie;
+	for (const char *text = "ab"; *text; text++) {
+		frame = frame_notify(cookie, text, 1);
+		side_send(&pair.server, &frame, NULL);
+	}
+	check(notified(&pair.client, cookie, "a", &message), "%s: the first of two notifications",
+	      pair.path);
+	side_close(&pair.server);
+	check(notified(&pair.client, cookie, "b", &message),
+	      "%s: the second, when the server is gone", pair.path);
+	check(side_next(&pair.client, &message, SOON) &&
+	      is_kernel(&message, MCP_RESPONSE, cookie, EPIPE), "%s: and then EPIPE", pair.path);
+out:
+	pair_close(&pair);
+}
+
 static void test_client_dies(enum path path, enum step step)
 {
 	struct message message = { 0 };
@@ -961,6 +990,8 @@ static void test_path(enum path path)
 		test_server_dies(path, step);
 		test_client_dies(path, step);
 	}
+	if (path != BY_URING_CALL)	/* there the end is a completion, not a message */
+		test_end_comes_last(path);
 	test_killed(path);
 	test_each_other(path);
 }
