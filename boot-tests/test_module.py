@@ -83,6 +83,10 @@ USER_SPACE = ",".join(
 )  # fmt: skip
 
 
+#: What the file is for that asks for the kernel's version; code that is to be merged must not.
+COMPAT = "LINUX_VERSION_CODE,CONSTANT_COMPARISON"
+
+
 def in_kernel(path: Path) -> bool:
     """Is it the module, or the header that it shares with programs?"""
     return path.parent.name in ("kernel", "kunit", "linux")
@@ -95,8 +99,12 @@ def checkpatch(bench: Bench, name: str) -> tuple[int, str]:
     assert len(paths) >= 4
     script = ["perl", f"{DEVEL}/scripts/checkpatch.pl", f"--root={DEVEL}", "--strict", "--terse", "--show-types"]
     said, worst = "", 0
-    for options, wanted in (((), True), ((f"--ignore={USER_SPACE}",), False)):
-        names = [str(path.relative_to(bench.folder)) for path in paths if in_kernel(path) == wanted]
+    groups: dict[tuple[str, ...], list[Path]] = {(): [], (f"--ignore={USER_SPACE}",): [], (f"--ignore={COMPAT}",): []}
+    kernel, programs, compat = groups.values()
+    for path in paths:
+        (compat if path.name == "compat.h" else kernel if in_kernel(path) else programs).append(path)
+    for options, files in groups.items():
+        names = [str(path.relative_to(bench.folder)) for path in files]
         status, words = bench.run(*script, *options, "--no-summary", "-f", *names, devel=True)
         said, worst = said + words, max(worst, status)
     return worst, said
@@ -114,6 +122,56 @@ def test_checkpatch_reports_a_fault_of_style(bench: Bench) -> None:
     assert status != 0
     assert "COMPLEX_MACRO" in said
     assert "SPACING" in said
+
+
+#: Coccinelle opens Python's library by a name that only Debian's -dev package has.
+SPATCH = (
+    "mkdir -p /tmp/lib && ln -sf /usr/lib/x86_64-linux-gnu/libpython3.13.so.1 /tmp/lib/libpython3.13.so\n"
+    "export LD_LIBRARY_PATH=/tmp/lib\n"
+    'for file in "$@"; do\n'
+    """  options=$(sed -n 's,^// Options:,,p' $file)\n"""
+    "  timeout 600 spatch -D report --no-show-diff --very-quiet $options --cocci-file $file --dir $FOLDER"
+    " || echo $file: status $?\n"
+    "done\n"
+)
+#: Their scripts are in OCaml, for which there would have to be a compiler; the first is about one other driver.
+IN_OCAML = {"check_bq27xxx_data.cocci", "badzero.cocci"}
+#: What is found, and is meant: `links` counts the two sides' lists, and the object's life is `refs`' matter; of a
+#: request, release_request() gives the lock back. The last is spatch's, on a script of its own.
+KNOWN = re.compile(
+    r"\S*mcp_exchange\.c:\S+ WARNING: atomic_dec_and_test variation before object free at line \d+\."
+    r"|\S*mcp_port\.c:\S+ preceding lock on line \d+"
+    r"|warning: line \d+: should \w+ be a metavariable\?"
+)
+
+
+def coccicheck(bench: Bench, name: str, pattern: str) -> list[str]:
+    """What the kernel's semantic patches whose path fits the pattern find in the module's source."""
+    folder = bench.folder / name
+    for part in ("selftests", "test"):  # programs, which are not the kernel's code
+        shutil.rmtree(folder / "kernel" / part, ignore_errors=True)
+    status, found = bench.run("find", f"{DEVEL}/scripts/coccinelle", "-path", pattern, devel=True)
+    assert status == 0, found
+    files = [path for path in sorted(found.split()) if path.rsplit("/", 1)[-1] not in IN_OCAML]
+    assert files, found
+    script = f"FOLDER={name}/kernel\n{SPATCH}"
+    _, said = bench.run("sh", "-c", script, "sh", *files, devel=True)
+    return [line for line in said.splitlines() if line and not KNOWN.fullmatch(line)]
+
+
+@pytest.mark.full
+@pytest.mark.timeout(3600)
+def test_coccicheck_is_silent(bench: Bench) -> None:
+    bench.copy("cocci")
+    assert coccicheck(bench, "cocci", "*.cocci") == []
+
+
+def test_coccicheck_reports_a_fault(bench: Bench) -> None:
+    fault = "\nstatic void __used mcp_fault(void *p)\n{\n\tif (p)\n\t\tkfree(p);\n}\n"
+    append(bench.copy("bad-cocci") / "kernel/mcp_info.c", fault)
+    said = coccicheck(bench, "bad-cocci", "*/free/ifnullfree.cocci")
+    assert len(said) == 1, said
+    assert "NULL check before some freeing functions is not needed" in said[0]
 
 
 def test_it_is_made_for_this_kernel_and_says_its_licence(bench: Bench) -> None:
