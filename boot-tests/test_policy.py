@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""Policies in eBPF: mcp_bpf.ko and mcp-policy in the booted image (docs/policy.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from test_module import LOUD, OF_THE_CORE, REPORTS, SELFTESTS, SETTLED, outputs_of, run_selftest
+
+from protopi.api import Session
+from protopi.boot.qemu import Options
+from protopi.boot.shell import ask, shell
+from protopi.project import Project
+from protopi.ui import Ui
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import BuiltImage
+
+    Built = Callable[[str], BuiltImage]
+
+pytestmark = pytest.mark.image
+PROJECT = Project.here()
+IMAGE = "virt-test"
+#: The programs, and the fewest checks that each makes. policy_test is the last: it leaves REQUIRE set.
+PROGRAMS = {"shipped_test": 170, "policy_test": 240}
+MODULE = "/usr/lib/protopi/mcp.ko"
+AGAIN = f"rmmod mcp_bpf; rmmod mcp && insmod {MODULE}; echo status $?"
+
+
+def test_every_program_is_run_here() -> None:
+    sources = (PROJECT.root / "mcp/policies/selftests").glob("*_test.c")
+    assert {path.stem for path in sources} == set(PROGRAMS)
+
+
+def test_a_policy_is_loaded_on_demand_and_its_tests_pass(built: Built) -> None:
+    image = built(IMAGE)
+    with shell(image.path, image.board, image.tools, Options(realtime=True)) as child:
+        ask(child, SETTLED, 60)
+        before = ask(child, LOUD)
+        assert ask(child, "grep -c mcp_bpf /proc/modules; ls /sys/kernel/btf/mcp_bpf") != "1"
+        assert ask(child, "mcp-policy show; echo status $?") == "none\nstatus 3"
+        assert ask(child, "mcp-policy attach read_only", 60) == "read_only is attached"
+        assert "pinned at /sys/fs/bpf/mcp/policy" in ask(child, "mcp-policy show")
+        refused = ask(child, "rmmod mcp_bpf; echo status $?")
+        assert "status 0" not in refused, "it is in use"
+        assert ask(child, "mcp-policy detach; echo status $?") == "status 0"
+        for name in PROGRAMS:
+            run_selftest(child, name, 300, PROGRAMS[name])
+        # REQUIRE is set, and ends with the module.
+        skipped = ask(child, f"{SELFTESTS}/policy_test; echo status $?")
+        assert "SKIP" in skipped, skipped
+        assert ask(child, f"sleep 1; {AGAIN}", 60) == "status 0", "nothing of the tests holds it"
+        assert ask(child, LOUD).removeprefix(before) == ""
+
+
+def test_a_product_image_carries_them_and_no_test(built: Built) -> None:
+    """`policies:` is true by default."""
+    built("pi4")
+    session = Session(PROJECT, Ui())
+    listing = (outputs_of(session, session.plan("pi4"), "rootfs")["rootfs"] / "rootfs.json").read_text()
+    assert "/usr/sbin/mcp-policy" in listing
+    assert "/extra/mcp_bpf.ko" in listing
+    assert "policy_test" not in listing
+
+
+@pytest.mark.full
+@pytest.mark.timeout(5400)
+def test_its_tests_pass_under_every_checker(built: Built) -> None:
+    image = built("virt-debug")
+    with shell(image.path, image.board, image.tools, Options(realtime=True), 900) as child:
+        for name in PROGRAMS:
+            run_selftest(child, name, 1800, PROGRAMS[name])
+        assert ask(child, f"sleep 2; {AGAIN}", 120) == "status 0"
+        assert ask(child, f"dmesg | grep -E '{REPORTS}' | grep -v {OF_THE_CORE}", 60) == ""
