@@ -31,6 +31,14 @@ MOST_OVERHEAD = 0.005
 #: Shown, not judged: what starting a program costs moves by 0.7 % with the state of the page allocator, module or not.
 NOT_JUDGED = frozenset({"exec"})
 
+#: What is measured again with a policy, and the words that attach one under which every call goes through.
+WITH_POLICY = "--paths mcp-ioctl,mcp-uring --bytes 128"
+POLICIES = {
+    "allow_list": "allow_list uid=0:*:*",
+    "read_only": "read_only",
+    "token_bucket": "token_bucket rate=1000000 burst=1000000",
+}
+
 Row = tuple[str, int, int]
 #: (row, most times, of row): path, bytes, depth.
 RATIOS: tuple[tuple[Row, float, Row], ...] = (
@@ -50,10 +58,28 @@ def _title(row: Row) -> str:
     return f"{path} {size} B" + (f" x{depth}" if depth > 1 else "")
 
 
+def _key(row: Mapping[str, Any]) -> Row:
+    return row["path"], row["bytes"], row["depth"]
+
+
+def _policies(result: Mapping[str, Any], costs: Mapping[Row, float]) -> list[str]:
+    """Rows with a policy that are missing, or so cheap that nobody can have been asked."""
+    with_policy = {(row["policy"], row["path"]): row for row in result["rows"] if row["depth"] == 1}
+    reasons = []
+    for policy in POLICIES:
+        for path in ("mcp-ioctl", "mcp-uring"):
+            row, without = with_policy.get((policy, path)), costs.get((path, 128, 1))
+            if row is None or row["instructions"] is None or without is None:
+                reasons.append(f"{path} with {policy}: not measured")
+            elif row["instructions"] <= without:
+                reasons.append(f"{path} with {policy}: no dearer than without, so it was not asked")
+    return reasons
+
+
 def judge(result: Mapping[str, Any]) -> list[str]:
     """What is wrong with a result: rows that are missing or invalid, and aims that were missed."""
-    rows: dict[Row, Mapping[str, Any]] = {(row["path"], row["bytes"], row["depth"]): row for row in result["rows"]}
-    reasons = [f"{_title(key)}: invalid" for key, row in rows.items() if not row["valid"]]
+    rows: dict[Row, Mapping[str, Any]] = {_key(row): row for row in result["rows"] if row["policy"] == "none"}
+    reasons = [f"{_title(_key(row))}, policy {row['policy']}: invalid" for row in result["rows"] if not row["valid"]]
     costs = {key: float(row["instructions"]) for key, row in rows.items() if row["instructions"] is not None}
     for key, most, other in RATIOS:
         if key not in costs or other not in costs:
@@ -66,6 +92,7 @@ def judge(result: Mapping[str, Any]) -> list[str]:
             reasons.append(f"{_title(key)}: not measured")
         elif costs[key] > limit:
             reasons.append(f"{_title(key)}: {costs[key]:.0f} instructions, at most {limit}")
+    reasons += _policies(result, costs)
     if not result["idle_overhead"]:
         reasons.append("the cost to the rest of the system was not measured")
     for name, share in result["idle_overhead"].items():
@@ -80,7 +107,7 @@ def overhead(before: Mapping[str, float], *others: Mapping[str, float]) -> dict[
 
 
 def run_bench(image: Path, board: Board, tools: Tools) -> dict[str, Any]:
-    """Boot the image and measure: {"rows": [...], "idle_overhead": {...}, ...}.
+    """Boot the image and measure: {"rows": [...], "idle_overhead": {...}, ...}; the last rows are those with a policy.
 
     The module's cost to the rest is taken in the same boot: unloaded ("before"; the boot had loaded it), loaded again,
     unloaded again ("after"); all three are in "rest". Raises InfraError
@@ -96,9 +123,25 @@ def run_bench(image: Path, board: Board, tools: Tools) -> dict[str, Any]:
             if said := ask(child, f"{command} || echo failed"):
                 raise InfraError(f"{command}: {said}")
             rest.append(_printed(child, "--rest"))
+        # The last: eBPF and its types stay in memory.
+        result["rows"] += _with_policies(child)
     result["idle_overhead"] = overhead(*rest)
     result["rest"] = dict(zip(("before", "loaded", "after"), rest, strict=True))
     return result
+
+
+def _with_policies(child: Any) -> list[dict[str, Any]]:
+    """Rows with each of the shipped policies."""
+    rows: list[dict[str, Any]] = []
+    if said := ask(child, f"insmod {MODULE} || echo failed"):
+        raise InfraError(f"insmod: {said}")
+    for name, words in POLICIES.items():
+        said = ask(child, f"mcp-policy attach {words}; echo status $?", 120)
+        if not said.endswith("status 0"):
+            raise InfraError(f"mcp-policy attach {words}: {said}")
+        rows += _printed(child, f"--json {WITH_POLICY} --policy {name}")["rows"]
+    ask(child, "mcp-policy detach")
+    return rows
 
 
 def _printed(child: Any, option: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from protopi.benchmark import LIMITS, MOST_OVERHEAD, RATIOS, Row, judge, overhead
+from protopi.benchmark import LIMITS, MOST_OVERHEAD, POLICIES, RATIOS, Row, judge, overhead
 
 
 def result(**changed: float) -> dict[str, Any]:
@@ -21,8 +21,13 @@ def result(**changed: float) -> dict[str, Any]:
         path, size, depth = name.rsplit("_", 2)
         costs[path.replace("_", "-"), int(size), int(depth)] = cost
     rows = [
-        {"path": path, "bytes": size, "depth": depth, "instructions": cost, "valid": True}
+        {"path": path, "bytes": size, "depth": depth, "policy": "none", "instructions": cost, "valid": True}
         for (path, size, depth), cost in costs.items()
+    ]
+    rows += [
+        {"path": path, "bytes": 128, "depth": 1, "policy": policy, "instructions": 1e6, "valid": True}
+        for policy in POLICIES
+        for path in ("mcp-ioctl", "mcp-uring")
     ]
     return {"rows": rows, "idle_overhead": {"pipe": MOST_OVERHEAD}}
 
@@ -56,6 +61,13 @@ def test_a_row_that_is_missing_failed_or_invalid_is_reported(index: int) -> None
     assert any("not measured" in reason for reason in judge(missing))
     assert any("invalid" in reason for reason in judge(failed))
     assert judge(invalid)
+
+
+def test_a_row_whose_policy_costs_nothing_is_reported() -> None:
+    free = result()
+    without = next(row for row in free["rows"] if row["path"] == "mcp-ioctl")
+    free["rows"][-2]["instructions"] = without["instructions"]
+    assert [reason for reason in judge(free) if "was not asked" in reason] == judge(free) != []
 
 
 def test_the_cost_to_the_rest_is_limited_and_has_to_be_there() -> None:

@@ -3,10 +3,10 @@
  * mcp-bench: what a round trip costs over /dev/mcp, and over what one would
  * use instead, on the same kernel in the same run.
  *
- * Usage: mcp-bench [--json] [--paths NAME,...] [--bytes N,...]
+ * Usage: mcp-bench [--json] [--paths NAME,...] [--bytes N,...] [--policy NAME]
  *	  mcp-bench --rest
  *
- * --rest prints what unrelated operations cost, for a comparison with and
+ * --policy only says in the JSON which one is attached. --rest prints what unrelated operations cost, for a comparison with and
  * without the module. Exit status: 0 if every row was measured and is valid.
  * The figures are instructions in one place only: see measure.c.
  */
@@ -134,7 +134,7 @@ static bool wants_mcp(const char *paths)
 	return false;
 }
 
-static int measure(const char *paths, const char *bytes, bool json)
+static int measure(const char *paths, const char *bytes, bool json, const char *policy)
 {
 	bool complete = !wants_mcp(paths) || !access("/dev/mcp", R_OK | W_OK);
 	struct job jobs[MAX_JOBS];
@@ -145,7 +145,7 @@ static int measure(const char *paths, const char *bytes, bool json)
 	count = make_rows(jobs, paths, bytes, complete);
 	run_jobs(jobs, count);
 	if (json)
-		report_json(jobs, count, complete);
+		report_json(jobs, count, complete, policy);
 	else
 		report_table(jobs, count);
 	if (!complete)
@@ -171,7 +171,7 @@ static int measure_rest(void)
 /* The first two forms are how this program runs itself. */
 int main(int argc, char **argv)
 {
-	const char *paths = NULL, *bytes = NULL;
+	const char *paths = NULL, *bytes = NULL, *policy = "none";
 	bool json = false;
 
 	if (argc == 5 && !strcmp(argv[1], "--row")) {
@@ -200,8 +200,10 @@ int main(int argc, char **argv)
 			paths = argv[++i];
 		else if (!strcmp(argv[i], "--bytes") && i + 1 < argc)
 			bytes = argv[++i];
+		else if (!strcmp(argv[i], "--policy") && i + 1 < argc)
+			policy = argv[++i];
 		else
-			die("usage: [--json] [--paths NAME,...] [--bytes N,...] | --rest");
+			die("usage: [--json] [--paths NAME,...] [--bytes N,...] [--policy NAME] | --rest");
 	}
-	return measure(paths, bytes, json);
+	return measure(paths, bytes, json, policy);
 }

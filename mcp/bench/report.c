@@ -39,7 +39,7 @@ static void report_numbers(const struct job *job)
 	       job->spread, job->median.outside);
 }
 
-void report_json(const struct job *jobs, unsigned int count, bool complete)
+void report_json(const struct job *jobs, unsigned int count, bool complete, const char *policy)
 {
 	bool valid = complete;
 
@@ -48,8 +48,8 @@ void report_json(const struct job *jobs, unsigned int count, bool complete)
 		const struct job *job = &jobs[i];
 
 		valid = valid && job_valid(job);
-		printf("%s\n{\"path\":\"%s\",\"bytes\":%zu,\"depth\":%u,\"policy\":\"none\",",
-		       i ? "," : "", job->name, job->bytes, job->depth);
+		printf("%s\n{\"path\":\"%s\",\"bytes\":%zu,\"depth\":%u,\"policy\":\"%s\",",
+		       i ? "," : "", job->name, job->bytes, job->depth, policy);
 		if (job->failed)
 			printf("\"instructions\":null,\"syscalls\":null,\"switches\":null,");
 		else

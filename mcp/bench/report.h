@@ -6,7 +6,7 @@
 #include "jobs.h"
 
 void report_table(const struct job *jobs, unsigned int count);
-void report_json(const struct job *jobs, unsigned int count, bool complete);
+void report_json(const struct job *jobs, unsigned int count, bool complete, const char *policy);
 void report_rest(const struct job *jobs, unsigned int count);
 
 #endif

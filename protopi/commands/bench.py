@@ -50,15 +50,15 @@ def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
 def print_result(result: dict[str, Any], console: Console) -> None:
     """The rows, and the cost to the rest."""
     numbers = ("bytes", "depth", "instructions", "system calls", "switches", "copied")
-    table = Table("path", *(Column(name, justify="right") for name in numbers), box=None)
+    table = Table("path", "policy", *(Column(name, justify="right") for name in numbers), box=None)
     for row in result["rows"]:
         if row["instructions"] is None:
-            table.add_row(row["path"], f"{row['bytes']:,}", str(row["depth"]), "failed")
+            table.add_row(row["path"], row["policy"], f"{row['bytes']:,}", str(row["depth"]), "failed")
             continue
         copied = "" if row["copied"] is None else f"{row['copied']:,.0f}"
         mark = "" if row["valid"] else " (invalid)"
         table.add_row(
-            row["path"], f"{row['bytes']:,}", str(row["depth"]), f"{row['instructions']:,.0f}{mark}",
+            row["path"], row["policy"], f"{row['bytes']:,}", str(row["depth"]), f"{row['instructions']:,.0f}{mark}",
             f"{row['syscalls']:.2f}", f"{row['switches']:.3f}", copied,
         )  # fmt: skip
     console.print(table)
