@@ -35,7 +35,10 @@ static struct sk_buff *new_frame(struct mcp_net_binding *binding, const u8 *eth,
 
 static void send(struct mcp_net_binding *binding, struct sk_buff *skb)
 {
-	if (net_xmit_eval(dev_queue_xmit(skb)))
+	int error = dev_queue_xmit(skb);
+
+	/* It may be congested and have taken it all the same. */
+	if (net_xmit_eval(error))
 		mcp_net_count(binding, MCP_NET_LOST);
 	else
 		mcp_net_count(binding, MCP_NET_TX);
