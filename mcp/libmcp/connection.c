@@ -58,6 +58,8 @@ static int open_path(struct libmcp *mcp, enum libmcp_path wanted)
 		mcp->path = &path_ioctl;
 		error = mcp->path->open(mcp);
 	}
+	if (error)
+		mcp->path = NULL;	/* there is nothing to close */
 	return error;
 }
 

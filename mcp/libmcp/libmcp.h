@@ -94,7 +94,7 @@ enum libmcp_path libmcp_path(const struct libmcp *mcp);
 int libmcp_fd(const struct libmcp *mcp);
 /*
  * Handles one message, at most so many milliseconds from now (-1: however long
- * it takes). 1, 0 when none came, -EINTR after a signal. An answer that a
+ * it takes). 1; 0 when none came; -EINTR after a signal (0 if there was a time). An answer that a
  * handler made leaves with the next libmcp_run(), libmcp_flush() or
  * libmcp_close(): so one system call answers and waits.
  */

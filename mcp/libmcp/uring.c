@@ -30,6 +30,7 @@ struct ring {
 	struct park parks[PARKED];
 	struct mcp_frame frame;	/* of @sent */
 	bool sent;
+	unsigned int completed;	/* commands so far */
 	int result;
 	int error;	/* of a command that could not be parked */
 	int broken;	/* the ring itself failed: nothing more is tried */
@@ -58,8 +59,6 @@ static int uring_open(struct libmcp *mcp)
 
 static void uring_close(struct libmcp *mcp)
 {
-	if (!mcp->ring)
-		return;
 	io_uring_queue_exit(&mcp->ring->io);
 	for (int i = 0; i < PARKED; i++)
 		buffer_free(&mcp->ring->parks[i].body);
@@ -93,6 +92,7 @@ static void complete(struct libmcp *mcp, const struct io_uring_cqe *cqe)
 	struct pending *pending = what;
 	struct park *park = what;
 
+	mcp->ring->completed++;
 	switch (cqe->user_data & TAG) {
 	case PARK:
 		park->busy = false;
@@ -238,6 +238,7 @@ static int uring_wait(struct libmcp *mcp, int timeout_ms)
 	struct __kernel_timespec timeout = { timeout_ms / 1000, timeout_ms % 1000 * 1000000ll };
 	struct io_uring *io = &mcp->ring->io;
 	struct io_uring_cqe *cqe;
+	unsigned int before = mcp->ring->completed;
 	int error = mcp->ring->broken;
 
 	if (!error && mcp->held)
@@ -246,11 +247,17 @@ static int uring_wait(struct libmcp *mcp, int timeout_ms)
 		error = park_all(mcp);
 	if (error)
 		return error;
+	/* Sending the answer may have brought what is waited for. */
+	if (mcp->ring->completed != before)
+		timeout_ms = 0;
 	if (timeout_ms > 0)
 		error = io_uring_submit_and_wait_timeout(io, &cqe, 1, &timeout, NULL);
 	else
 		error = timeout_ms ? io_uring_submit_and_wait(io, 1) : io_uring_submit_and_get_events(io);
 	drain(mcp);
+	/* It says how many it has submitted, also when a signal ended the wait. */
+	if (timeout_ms < 0 && mcp->ring->completed == before)
+		return error < 0 ? error : -EINTR;
 	if (error < 0 && error != -ETIME)
 		return error;
 	error = mcp->ring->error;

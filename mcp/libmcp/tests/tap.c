@@ -25,12 +25,17 @@ static void on_alarm(int signal)
 	_exit(1);
 }
 
+void tap_alarm(void)
+{
+	signal(SIGALRM, on_alarm);
+	alarm(ALARM_SECONDS);
+}
+
 void tap_begin(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	puts("TAP version 13");
-	signal(SIGALRM, on_alarm);
-	alarm(ALARM_SECONDS);
+	tap_alarm();
 }
 
 int tap_end(void)

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+/* The alarm of tap_begin(), again. */
+void tap_alarm(void);
 /* Starts the output; an alarm ends a hang. */
 void tap_begin(void);
 /* Prints the plan; gives main()'s exit status. */
