@@ -69,14 +69,17 @@ def load(folder: Path) -> list[Bug]:
 _BUILD = """
 set -e
 good=$1; shift
+# The path is part of what kbuild remembers, so each copy of the objects stands at the same one.
 cp -r good tree
 make -s -C "$DEVEL" M=/host/bench/tree/kernel $MAKE modules
 cp tree/kernel/mcp.ko disk/"$good".ko
+mv tree made
 for patch; do
+    rm -rf tree
+    cp -a made tree
     patch -s -F0 -p1 -d tree < patches/"$patch".patch
     make -s -C "$DEVEL" M=/host/bench/tree/kernel $MAKE modules
     cp tree/kernel/mcp.ko disk/"$patch".ko
-    patch -s -F0 -R -p1 -d tree < patches/"$patch".patch
 done
 for module in disk/*.ko; do aarch64-linux-gnu-strip --strip-debug "$module"; done
 """
@@ -85,8 +88,7 @@ for module in disk/*.ko; do aarch64-linux-gnu-strip --strip-debug "$module"; don
 def build(bench: Bench, bugs: Sequence[Bug]) -> Path:
     """Build the module without a fault (good.ko) and with each (NAME.ko); the folder that they are in.
 
-    One tree is patched and patched back, so that only what a fault touches is compiled again. Raises InfraError when a
-    patch does not apply or does not compile.
+    Only what a fault touches is compiled again. Raises InfraError when a patch does not apply or does not compile.
     """
     bench.copy("good")
     for name in ("disk", "patches"):
