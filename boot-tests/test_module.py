@@ -181,6 +181,21 @@ def test_coccicheck_reports_a_fault(bench: Bench) -> None:
     assert "NULL check before some freeing functions is not needed" in said[0]
 
 
+def test_the_netlink_code_is_made_of_its_specification(bench: Bench) -> None:
+    """It is kept with the sources, since what DKMS builds against has no generator."""
+    bench.copy("kept")
+    made = bench.copy("made")
+    generate = ("python3", "made/netlink/generate.py", DEVEL, "made")
+    assert bench.run(*generate, devel=True) == (0, "")
+    assert bench.run("diff", "-r", "kept", "made") == (0, "")
+    spec = made / "netlink/mcp.yaml"
+    spec.write_text(spec.read_text().replace("max-len: mcp-name-max", "max-len: 7"))
+    assert bench.run(*generate, devel=True) == (0, "")
+    status, said = bench.run("diff", "-r", "kept/kernel", "made/kernel")
+    assert status == 1
+    assert ".len = 7" in said
+
+
 def test_it_is_made_for_this_kernel_and_says_its_licence(bench: Bench) -> None:
     other = next((bench.kernel / "modules").rglob("ext4.ko*"))
     _, wanted = bench.run("modinfo", "-F", "vermagic", f"/host/kernel/{other.relative_to(bench.kernel)}")
@@ -200,6 +215,7 @@ PROGRAMS = {
     "info_test": 30,
     "envelope_test": 700,
     "serve_test": 130,
+    "netlink_test": 150,
     "handle_test": 150,
     "exchange_test": 800,
     "arena_test": 80,

@@ -18,6 +18,7 @@
 #include <linux/user_namespace.h>
 
 #include "mcp_internal.h"
+#include "mcp_netlink.h"
 
 /* How long a name that was given up can be had by nobody but its last owner. */
 #define HOLD_NS (30ull * NSEC_PER_SEC)
@@ -34,9 +35,17 @@ struct held_name {
 
 /* Guards names, trees of handles, and the replacing of tables. */
 DEFINE_MUTEX(mcp_registry_lock);
-static LIST_HEAD(endpoints);
+LIST_HEAD(mcp_endpoints);
+u64 mcp_registry_generation;
 static LIST_HEAD(held);
 static unsigned int held_count;
+
+static void registry_changed(enum mcp_change change)
+{
+	lockdep_assert_held(&mcp_registry_lock);
+	WRITE_ONCE(mcp_registry_generation, mcp_registry_generation + 1);
+	mcp_netlink_changed(change, mcp_registry_generation);
+}
 
 /**
  * mcp_endpoint_find() - by name
@@ -50,7 +59,7 @@ struct mcp_endpoint *mcp_endpoint_find(const char *name)
 	struct mcp_endpoint *endpoint;
 
 	lockdep_assert_held(&mcp_registry_lock);
-	list_for_each_entry(endpoint, &endpoints, node)
+	list_for_each_entry(endpoint, &mcp_endpoints, node)
 		if (!strcmp(endpoint->name, name))
 			return endpoint;
 	return NULL;
@@ -229,8 +238,10 @@ static int set_table(struct mcp_endpoint *endpoint, struct mcp_tool_table *table
 	endpoint->serial++;
 	table->generation = old ? old->generation + 1 : 1;
 	rcu_assign_pointer(endpoint->tools, table);
-	if (old)
+	if (old) {
 		kvfree_rcu(old, rcu);
+		registry_changed(MCP_CHANGE_TOOLS);
+	}
 	*generation = table->generation;
 	return 0;
 }
@@ -355,7 +366,8 @@ static int register_endpoint(struct mcp_port *port, struct mcp_endpoint *endpoin
 	set_table(endpoint, table, &generation);
 	rcu_assign_pointer(endpoint->port, port);
 	port->endpoint = endpoint;
-	list_add_tail(&endpoint->node, &endpoints);
+	list_add_tail(&endpoint->node, &mcp_endpoints);
+	registry_changed(MCP_CHANGE_ADDED);
 	return 0;
 }
 
@@ -377,6 +389,8 @@ long mcp_ioctl_serve(struct mcp_port *port, struct file *file, struct mcp_serve 
 	error = mcp_copy_in(&serve, sizeof(serve), user);
 	if (!error)
 		error = check_serve(port, file, &serve);
+	if (error == -EPERM)
+		mcp_audit_name("serve", serve.name, error);
 	if (error)
 		return error;
 	table = make_table(serve.tools, serve.ntools, serve.tool_size);
@@ -461,6 +475,7 @@ void mcp_endpoint_close(struct mcp_endpoint *endpoint)
 	list_for_each_entry(handle, &endpoint->handles, sibling)
 		mcp_handle_kill(handle, EPIPE);
 	hold_name(endpoint, port->cred->euid, entry);
+	registry_changed(MCP_CHANGE_REMOVED);
 	mutex_unlock(&mcp_registry_lock);
 	mcp_endpoint_put(endpoint);
 }

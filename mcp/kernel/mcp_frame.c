@@ -44,7 +44,7 @@ int mcp_frame_begin(struct mcp_port *port, const struct mcp_frame *frame)
 
 	if (!error && frame->slot != MCP_NO_SLOT)
 		error = mcp_port_release(port, frame->slot);
-	return error;
+	return unlikely(error) ? mcp_refused(error) : 0;
 }
 
 static int send_request(struct mcp_port *port, const struct mcp_frame *frame)

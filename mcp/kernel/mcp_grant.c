@@ -101,6 +101,7 @@ static struct mcp_handle *new_handle(struct mcp_port *port, struct mcp_endpoint 
 	INIT_LIST_HEAD(&handle->children);
 	init_waitqueue_head(&handle->poll);
 	mcp_quota_init(&handle->back, MCP_MAX_INFLIGHT, ~0u);
+	mcp_audit_handle_init(handle);
 	mcp_user_hold(port->user);
 	handle->user = port->user;
 	refcount_inc(&endpoint->refs);
@@ -111,6 +112,7 @@ static struct mcp_handle *new_handle(struct mcp_port *port, struct mcp_endpoint 
 		handle->depth = parent->depth + 1;
 	}
 	list_add_tail(&handle->sibling, parent ? &parent->children : &endpoint->handles);
+	mcp_handles_generation++;
 	return handle;
 }
 
@@ -133,6 +135,23 @@ static u32 rights_of(const struct mcp_endpoint *endpoint, const struct cred *cre
 {
 	return mcp_rights_of_mode(endpoint->mode, uid_eq(cred->euid, endpoint->uid),
 				  mcp_in_group(cred, endpoint->gid));
+}
+
+/**
+ * mcp_openable() - which rights could a port get?
+ * @port: who asks
+ * @endpoint: the registry's lock is held
+ *
+ * Return: MCP_RIGHT_* that OPEN would give, each asked for alone; 0 if it gives none.
+ */
+u32 mcp_openable(struct mcp_port *port, struct mcp_endpoint *endpoint)
+{
+	u32 rights = rights_of(endpoint, port->cred), right;
+
+	for (right = 1; right <= rights; right <<= 1)
+		if (rights & right && mcp_policy_open(port, endpoint, right))
+			rights &= ~right;
+	return rights;
 }
 
 static int admit_open(struct mcp_port *port, struct mcp_endpoint *endpoint,
@@ -404,6 +423,8 @@ static int revoke_below(struct mcp_revoke *revoked, struct mcp_port **server)
 		error = revoke(top->endpoint, top, revoked->sender);
 		mutex_unlock(&mcp_registry_lock);
 		*server = mcp_endpoint_port(top->endpoint);
+	} else {
+		mcp_audit_decision("revoke", top->endpoint, top, top->rights, error);
 	}
 	mcp_handle_put(top);
 	return error;

@@ -19,6 +19,8 @@
 
 #include "mcp_internal.h"
 
+u64 mcp_handles_generation;
+
 /**
  * mcp_handle_of() - the handle behind a file
  * @file: any
@@ -61,6 +63,8 @@ void mcp_handle_free(struct mcp_handle *handle)
 
 	mutex_lock(&mcp_registry_lock);
 	list_del(&handle->sibling);
+	handle->endpoint->calls += handle->calls;
+	mcp_handles_generation++;
 	mutex_unlock(&mcp_registry_lock);
 	if (handle->expiry)
 		hrtimer_cancel(&handle->ends);
@@ -144,6 +148,7 @@ void mcp_handle_kill(struct mcp_handle *handle, int error)
 
 	if (!handle->error) {
 		WRITE_ONCE(handle->error, error);
+		mcp_handles_generation++;
 		wake_up_interruptible_poll(&handle->poll, EPOLLHUP | EPOLLERR);
 	}
 	/* As deep as MCP_MAX_DEPTH. */

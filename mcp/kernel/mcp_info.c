@@ -68,7 +68,8 @@ long mcp_ioctl_info(struct mcp_info __user *user)
 		.size = sizeof(info),
 		.abi_version = MCP_ABI_VERSION,
 		.max_name = MCP_NAME_MAX,
-		.features = (IS_ENABLED(CONFIG_IO_URING) ? MCP_FEATURE_URING : 0) |
+		.features = MCP_FEATURE_NETLINK |
+			    (IS_ENABLED(CONFIG_IO_URING) ? MCP_FEATURE_URING : 0) |
 			    (IS_ENABLED(CONFIG_AUDIT) ? MCP_FEATURE_AUDIT : 0) |
 			    (IS_ENABLED(CONFIG_BPF_JIT) &&
 			     IS_ENABLED(CONFIG_DEBUG_INFO_BTF_MODULES) ? MCP_FEATURE_POLICY : 0),

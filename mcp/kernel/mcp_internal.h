@@ -14,6 +14,8 @@
 #include <linux/jump_label.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/ratelimit_types.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
@@ -31,6 +33,36 @@
 struct io_uring_cmd;
 struct mcp_exchange;
 struct mcp_port;
+
+/* ---- mcp_stats.c: counters ---- */
+
+/**
+ * struct mcp_stats - what one CPU has seen
+ * @messages: copied, or made by the kernel; by enum mcp_kind
+ * @copied: bytes of bodies
+ */
+struct mcp_stats {
+	u64 messages[MCP_CANCEL + 1];
+	u64 copied;
+};
+
+DECLARE_PER_CPU(struct mcp_stats, mcp_stats);
+
+/* Refusals are counted by errno; none is larger than this. */
+#define MCP_REASONS (EHWPOISON + 1)
+
+void mcp_stats_sum(struct mcp_stats *sum);
+u64 mcp_refused_count(u32 reason);
+int mcp_refused(int error);
+
+static inline void mcp_count_message(u8 kind, u32 copied)
+{
+	struct mcp_stats *stats = get_cpu_ptr(&mcp_stats);
+
+	stats->messages[kind]++;
+	stats->copied += copied;
+	put_cpu_ptr(&mcp_stats);
+}
 
 /* ---- mcp_area.c: the memory of an arena ---- */
 
@@ -301,6 +333,7 @@ struct mcp_tool_table {
  *	  registry's lock
  * @handles: those that were opened, without derived ones; the registry's lock
  * @quota: requests that wait here; the lock of @port
+ * @calls: requests that were sent on handles that are gone; the registry's lock
  * @sender: id of its own messages
  * @uid: owner
  * @gid: group
@@ -317,6 +350,7 @@ struct mcp_endpoint {
 	u64 *gone;
 	struct list_head handles;
 	struct mcp_quota quota;
+	u64 calls;
 	u64 sender;
 	kuid_t uid;
 	kgid_t gid;
@@ -326,6 +360,10 @@ struct mcp_endpoint {
 };
 
 extern struct mutex mcp_registry_lock;
+/* Guarded by it: all endpoints; how often one came, changed or went; likewise handles. */
+extern struct list_head mcp_endpoints;
+extern u64 mcp_registry_generation;
+extern u64 mcp_handles_generation;
 
 struct mcp_endpoint *mcp_endpoint_find(const char *name);
 void mcp_endpoint_put(struct mcp_endpoint *endpoint);
@@ -354,6 +392,9 @@ void mcp_endpoint_exit(void);
  * @ends: tells them of @expiry, if there is one
  * @tools: bits of the tools that it leads to, NULL for all up to @pinned
  * @pinned: serial number of the table when it was pinned
+ * @calls: requests that were admitted on it; the lock of the endpoint's port
+ * @body_bytes: of these; likewise
+ * @audit_rate: how many records of calls it may cause
  * @sender: its id
  * @expiry: CLOCK_MONOTONIC ns, 0 for never
  * @rights: MCP_RIGHT_*
@@ -374,6 +415,9 @@ struct mcp_handle {
 	struct hrtimer ends;
 	unsigned long *tools;
 	u64 pinned;
+	u64 calls;
+	u64 body_bytes;
+	struct ratelimit_state audit_rate;
 	u64 sender;
 	u64 expiry;
 	u32 rights;
@@ -393,6 +437,7 @@ int mcp_handle_admit(struct mcp_handle *handle, const struct mcp_envelope *envel
 
 /* ---- mcp_grant.c: how handles are made and taken ---- */
 
+u32 mcp_openable(struct mcp_port *port, struct mcp_endpoint *endpoint);
 long mcp_ioctl_open(struct mcp_port *port, struct mcp_open __user *user);
 long mcp_ioctl_grant(struct mcp_port *port, struct mcp_grant __user *user);
 long mcp_ioctl_revoke(struct mcp_port *port, struct mcp_revoke __user *user);
@@ -411,9 +456,26 @@ static inline struct mcp_handle *mcp_handle_get(struct mcp_handle *handle)
 
 /* ---- mcp_audit.c: decisions ---- */
 
+DECLARE_STATIC_KEY_FALSE(mcp_audit_calls);
+
 int mcp_audit_decision(const char *what, const struct mcp_endpoint *endpoint,
 		       const struct mcp_handle *handle, u32 rights, int error);
 int mcp_audit_policy(const char *what, const struct mcp_policy *policy);
+int mcp_audit_name(const char *what, const char *name, int error);
+void mcp_audit_handle_init(struct mcp_handle *handle);
+void __mcp_audit_call(struct mcp_handle *handle, const struct mcp_envelope *envelope, u64 cookie,
+		      int error);
+int mcp_audit_calls_set(bool on);
+bool mcp_audit_calls_on(void);
+u64 mcp_audit_lost_count(void);
+
+/* A request was admitted. Costs a no-operation while nobody wants to know. */
+static inline void mcp_audit_call(struct mcp_handle *handle, const struct mcp_envelope *envelope,
+				  u64 cookie)
+{
+	if (static_branch_unlikely(&mcp_audit_calls))
+		__mcp_audit_call(handle, envelope, cookie, 0);
+}
 
 /* ---- mcp_require.c: where a policy must be attached ---- */
 
@@ -670,7 +732,9 @@ void mcp_uring_finish(struct io_uring_cmd *cmd);
 void mcp_uring_answer(struct io_uring_cmd *cmd, struct mcp_taken taken);
 struct io_uring_cmd *mcp_uring_unpark(struct mcp_port *port, struct mcp_msg *msg);
 
-/* ---- mcp_info.c, mcp_copy.c ---- */
+/* ---- mcp_main.c, mcp_info.c, mcp_copy.c ---- */
+
+struct mcp_port *mcp_port_of(struct file *file);
 
 long mcp_ioctl_info(struct mcp_info __user *user);
 int mcp_copy_in(void *to, size_t known, const void __user *user);

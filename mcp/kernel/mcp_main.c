@@ -18,6 +18,7 @@
 #include <linux/random.h>
 
 #include "mcp_internal.h"
+#include "mcp_netlink.h"
 
 /*
  * Users and processes are named by their numbers in the initial namespaces, in
@@ -117,6 +118,17 @@ static const struct file_operations mcp_fops = {
 	.uring_cmd	= mcp_uring_cmd,
 };
 
+/**
+ * mcp_port_of() - the port behind a file
+ * @file: any
+ *
+ * Return: the port, which stays as long as the file; NULL for another file.
+ */
+struct mcp_port *mcp_port_of(struct file *file)
+{
+	return file->f_op == &mcp_fops ? file->private_data : NULL;
+}
+
 /*
  * Mode 0660, owner and group root: opening the device is what lets a program
  * ask for authority, so by default nobody but root may; an image hands it to
@@ -140,11 +152,17 @@ static int __init mcp_init(void)
 	error = mcp_exchange_init();
 	if (error)
 		goto no_exchanges;
+	/* Before the first port, since what one does is told there. */
+	error = mcp_netlink_init();
+	if (error)
+		goto no_netlink;
 	error = misc_register(&mcp_device);
 	if (error)
 		goto no_device;
 	return 0;
 no_device:
+	mcp_netlink_exit();
+no_netlink:
 	mcp_exchange_exit();
 no_exchanges:
 	mcp_msg_exit();
@@ -154,6 +172,7 @@ no_exchanges:
 static void __exit mcp_exit(void)
 {
 	misc_deregister(&mcp_device);
+	mcp_netlink_exit();
 	mcp_endpoint_exit();
 	mcp_require_exit();
 	mcp_exchange_exit();

@@ -132,6 +132,7 @@ int mcp_msg_fill(struct mcp_area *area, u32 unit, const struct mcp_frame *frame,
 	instrument_copy_from_user_before(body, from, len);
 	left = raw_copy_from_user(body, from, len);
 	instrument_copy_from_user_after(body, from, len, left);
+	mcp_count_message(frame->envelope.kind, len - left);
 	return left ? -EFAULT : 0;
 }
 
@@ -145,6 +146,7 @@ void mcp_msg_stamp_kernel(struct mcp_area *area, const struct mcp_msg *msg, int 
 {
 	struct mcp_envelope *at = mcp_area_at(area, msg->unit);
 
+	mcp_count_message(msg->kind, 0);
 	if (msg->kind == MCP_CANCEL)
 		at++;
 	*at = (struct mcp_envelope){

@@ -117,7 +117,7 @@ int mcp_notify(struct mcp_port *port, const struct mcp_frame *frame)
 	int error;
 
 	if (!exchange)
-		return -ENOENT;
+		return mcp_refused(-ENOENT);
 	to_server = exchange->server != port;
 	receiver = to_server ? exchange->server : exchange->caller;
 	error = -EACCES;
@@ -139,11 +139,12 @@ int mcp_notify(struct mcp_port *port, const struct mcp_frame *frame)
 	if (error)
 		goto free;
 	error = mcp_msg_fill(area, msg->unit, frame, port);
-	return commit(msg, receiver, frame, area, error);
+	error = commit(msg, receiver, frame, area, error);
+	return error ? mcp_refused(error) : 0;
 free:
 	mcp_msg_free(msg);
-	return error;
+	return mcp_refused(error);
 put:
 	mcp_exchange_put(exchange);
-	return error;
+	return mcp_refused(error);
 }

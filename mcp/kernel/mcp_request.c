@@ -32,6 +32,9 @@ static int aim_at_endpoint(struct mcp_exchange *exchange, const struct mcp_frame
 		error = mcp_handle_admit(handle, &frame->envelope);
 		if (!error)
 			exchange->handle = mcp_handle_get(handle);
+		else if (error != -EPIPE)
+			/* A denial, recorded whether calls are or not. */
+			__mcp_audit_call(handle, &frame->envelope, 0, error);
 	}
 	fdput(fd);
 	if (error)
@@ -119,6 +122,10 @@ static int take_slot(struct mcp_exchange *exchange, const struct mcp_envelope *e
 	request->units = units;
 	request->flags |= MCP_MSG_BUSY;
 	exchange->filling = mcp_area_begin(server->area);
+	if (!exchange->parent) {
+		exchange->handle->calls++;
+		exchange->handle->body_bytes += envelope->len;
+	}
 out:
 	spin_unlock(&server->lock);
 	return error;
@@ -206,7 +213,7 @@ struct mcp_exchange *mcp_request_prepare(struct mcp_port *port, const struct mcp
 
 	exchange = mcp_exchange_new(port);
 	if (!exchange)
-		return ERR_PTR(-ENOMEM);
+		return ERR_PTR(mcp_refused(-ENOMEM));
 	exchange->answer = answer;
 	exchange->credit = envelope->credit;
 	error = envelope->parent ? aim_at_peer(exchange, frame) : aim_at_endpoint(exchange, frame);
@@ -231,6 +238,7 @@ struct mcp_exchange *mcp_request_prepare(struct mcp_port *port, const struct mcp
 		goto give;
 	mcp_msg_stamp(exchange->filling, exchange->request.unit, envelope, exchange->cookie,
 		      exchange->sender);
+	mcp_audit_call(exchange->handle, envelope, exchange->cookie);
 	return exchange;
 give:
 	give_slot(exchange);
@@ -239,7 +247,7 @@ drop:
 free:
 	mcp_policy_complete(exchange, -error, 0);
 	mcp_exchange_free(exchange);
-	return ERR_PTR(error);
+	return ERR_PTR(mcp_refused(error));
 }
 
 static int join_parent(struct mcp_exchange *exchange)
@@ -317,5 +325,5 @@ int mcp_request_publish(struct mcp_exchange *exchange, const struct mcp_frame *f
 	}
 	/* As if it had been taken away again before the server saw it. */
 	mcp_exchange_finish(exchange);
-	return error;
+	return error ? mcp_refused(error) : 0;
 }

@@ -96,8 +96,11 @@ long mcp_ioctl_require(struct file *file, struct mcp_require __user *user)
 	length = mcp_name_check(require.name, sizeof(require.name), MCP_NAME_MAX);
 	if (require.flags || length < 0)
 		return -EINVAL;
-	if (!file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN))
-		return -EPERM;
+	error = file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN) ? 0 : -EPERM;
+	/* A record that is lost does not keep the rule from being made stricter. */
+	mcp_audit_name("require", require.name, error);
+	if (error)
+		return error;
 	if (length)
 		return require_name(require.name);
 	mutex_lock(&mcp_registry_lock);

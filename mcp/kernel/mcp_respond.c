@@ -114,7 +114,7 @@ int mcp_respond(struct mcp_port *port, const struct mcp_frame *frame)
 
 	exchange = mcp_exchange_find_served(port, envelope->cookie);
 	if (!exchange)
-		return -ENOENT;
+		return mcp_refused(-ENOENT);
 	/* An answer to what the endpoint asked comes from the handle. */
 	error = -EACCES;
 	if (!mcp_may_send_fds(exchange, false, envelope->nfds))
@@ -127,13 +127,16 @@ int mcp_respond(struct mcp_port *port, const struct mcp_frame *frame)
 		error = mcp_msg_fill(area, exchange->response.unit, frame, port);
 		error = commit(exchange, envelope, area, files, error);
 	}
-	if (error)
-		mcp_fds_drop(files, envelope->nfds);
 	if (!error || error == -ECANCELED)
 		mcp_exchange_finish(exchange);
+	if (!error) {
+		mcp_exchange_put(exchange);
+		return 0;
+	}
+	mcp_fds_drop(files, envelope->nfds);
 put:
 	mcp_exchange_put(exchange);
-	return error;
+	return mcp_refused(error);
 }
 
 /**
@@ -149,8 +152,8 @@ int mcp_cancel(struct mcp_port *port, u64 cookie)
 	bool ended;
 
 	if (!exchange)
-		return -ENOENT;
+		return mcp_refused(-ENOENT);
 	ended = exchange->caller == port && mcp_exchange_end(exchange, ECANCELED);
 	mcp_exchange_put(exchange);
-	return ended ? 0 : -ENOENT;
+	return ended ? 0 : mcp_refused(-ENOENT);
 }
