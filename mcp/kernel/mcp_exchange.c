@@ -378,14 +378,15 @@ void __mcp_exchange_disarm(struct mcp_exchange *exchange)
 }
 
 /**
- * mcp_exchange_end_children() - nested requests die with their parent
- * @children: taken from the parent under the lock of its caller
+ * __mcp_exchange_end_children() - nested requests die with their parent
+ * @exchange: the parent, of whoever made it MCP_CALL_DONE: since then nobody else
+ *            changes the list
  */
-void mcp_exchange_end_children(struct list_head *children)
+void __mcp_exchange_end_children(struct mcp_exchange *exchange)
 {
 	struct mcp_exchange *child, *next;
 
-	list_for_each_entry_safe(child, next, children, sibling) {
+	list_for_each_entry_safe(child, next, &exchange->children, sibling) {
 		list_del_init(&child->sibling);
 		mcp_exchange_end(child, ECANCELED);
 		mcp_exchange_put(child);
@@ -394,7 +395,6 @@ void mcp_exchange_end_children(struct list_head *children)
 
 /* What the caller's side still has to do once its lock is dropped. */
 struct ending {
-	struct list_head children;
 	struct io_uring_cmd *cmd;
 	struct mcp_msg *space;
 	bool finished;
@@ -409,7 +409,6 @@ static void end_caller(struct mcp_exchange *exchange, int error, struct ending *
 
 	exchange->call_state = MCP_CALL_DONE;
 	exchange->error = error;
-	list_splice_init(&exchange->children, &ending->children);
 	ending->finished = true;
 
 	if (queued) {
@@ -492,7 +491,7 @@ static void end_server(struct mcp_exchange *exchange, int error)
 bool mcp_exchange_end(struct mcp_exchange *exchange, int error)
 {
 	struct mcp_port *caller = exchange->caller;
-	struct ending ending = { .children = LIST_HEAD_INIT(ending.children) };
+	struct ending ending = {};
 
 	spin_lock(&caller->lock);
 	if (exchange->call_state == MCP_CALL_DONE) {
@@ -505,7 +504,7 @@ bool mcp_exchange_end(struct mcp_exchange *exchange, int error)
 
 	if (ending.cmd)
 		mcp_uring_finish(ending.cmd);
-	mcp_exchange_end_children(&ending.children);
+	mcp_exchange_end_children(exchange);
 	mcp_exchange_leave(exchange);
 	mcp_exchange_disarm(exchange);
 	end_server(exchange, error);

@@ -36,13 +36,12 @@ static int hold(__s32 number, struct file **file)
 
 /**
  * __mcp_fds_collect() - hold the files that a frame names
- * @frame: the kernel's copy, @nfds checked
- * @files: out: an array of @nfds files, at least one
+ * @frame: the kernel's copy, at least one
  *
- * Return: 0; -EFAULT; -EBADF for a number without a file; -EPERM for a kind
- * of file that may not travel; -ENOMEM.
+ * Return: an array of @nfds files; or ERR_PTR() of -EFAULT; -EBADF for a number
+ * without a file; -EPERM for a kind of file that may not travel; -ENOMEM.
  */
-int __mcp_fds_collect(const struct mcp_frame *frame, struct file ***files)
+struct file **__mcp_fds_collect(const struct mcp_frame *frame)
 {
 	const __s32 __user *numbers = u64_to_user_ptr(frame->fds);
 	u32 count = frame->envelope.nfds, i;
@@ -51,7 +50,7 @@ int __mcp_fds_collect(const struct mcp_frame *frame, struct file ***files)
 
 	held = kcalloc(count, sizeof(*held), GFP_KERNEL_ACCOUNT);
 	if (!held)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	for (i = 0; i < count && !error; i++) {
 		__s32 number;
 
@@ -62,10 +61,9 @@ int __mcp_fds_collect(const struct mcp_frame *frame, struct file ***files)
 	}
 	if (error) {
 		mcp_fds_drop(held, count);
-		return error;
+		return ERR_PTR(error);
 	}
-	*files = held;
-	return 0;
+	return held;
 }
 
 /**

@@ -183,14 +183,14 @@ static inline void mcp_msg_stamp(struct mcp_area *area, u32 unit,
 
 /* ---- mcp_fds.c: descriptors that travel ---- */
 
-int __mcp_fds_collect(const struct mcp_frame *frame, struct file ***files);
+struct file **__mcp_fds_collect(const struct mcp_frame *frame);
 void mcp_fds_drop(struct file **files, unsigned int count);
 void __mcp_fds_install(struct mcp_port *port, struct mcp_msg *msg);
 
-static inline int mcp_fds_collect(const struct mcp_frame *frame, struct file ***files)
+/* The files that a frame names, NULL for none, or an error pointer. */
+static inline struct file **mcp_fds_collect(const struct mcp_frame *frame)
 {
-	*files = NULL;
-	return frame->envelope.nfds ? __mcp_fds_collect(frame, files) : 0;
+	return frame->envelope.nfds ? __mcp_fds_collect(frame) : NULL;
 }
 
 /* What was taken is received by the current task; returns its slot. */
@@ -640,7 +640,7 @@ bool mcp_exchange_end(struct mcp_exchange *exchange, int error);
 void mcp_exchange_sweep(struct mcp_port *port, bool only_dead, int error);
 void mcp_exchange_add(struct mcp_exchange *exchange);
 void mcp_exchange_finish(struct mcp_exchange *exchange);
-void mcp_exchange_end_children(struct list_head *children);
+void __mcp_exchange_end_children(struct mcp_exchange *exchange);
 void __mcp_exchange_leave(struct mcp_exchange *exchange);
 void __mcp_exchange_arm(struct mcp_exchange *exchange);
 void __mcp_exchange_disarm(struct mcp_exchange *exchange);
@@ -665,6 +665,12 @@ static inline void mcp_exchange_disarm(struct mcp_exchange *exchange)
 {
 	if (exchange->deadline)
 		__mcp_exchange_disarm(exchange);
+}
+
+static inline void mcp_exchange_end_children(struct mcp_exchange *exchange)
+{
+	if (!list_empty(&exchange->children))
+		__mcp_exchange_end_children(exchange);
 }
 
 static inline void mcp_exchange_leave(struct mcp_exchange *exchange)

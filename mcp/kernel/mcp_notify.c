@@ -112,6 +112,7 @@ int mcp_notify(struct mcp_port *port, const struct mcp_frame *frame)
 	struct mcp_exchange *exchange = mcp_exchange_find_of(port, envelope->parent);
 	struct mcp_port *receiver;
 	struct mcp_area *area;
+	struct file **files;
 	struct mcp_msg *msg;
 	bool to_server;
 	int error;
@@ -131,9 +132,11 @@ int mcp_notify(struct mcp_port *port, const struct mcp_frame *frame)
 	msg->exchange = exchange;
 	if (to_server)
 		msg->flags = MCP_MSG_TO_SERVER;
-	error = mcp_fds_collect(frame, &msg->files);
+	files = mcp_fds_collect(frame);
+	error = PTR_ERR_OR_ZERO(files);
 	if (error)
 		goto free;
+	msg->files = files;
 	msg->nfds = envelope->nfds;
 	error = take(msg, receiver, envelope, &area);
 	if (error)

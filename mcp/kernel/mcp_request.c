@@ -209,6 +209,7 @@ struct mcp_exchange *mcp_request_prepare(struct mcp_port *port, const struct mcp
 {
 	const struct mcp_envelope *envelope = &frame->envelope;
 	struct mcp_exchange *exchange;
+	struct file **files;
 	int error;
 
 	exchange = mcp_exchange_new(port);
@@ -224,9 +225,11 @@ struct mcp_exchange *mcp_request_prepare(struct mcp_port *port, const struct mcp
 		error = mcp_policy_allow(exchange, envelope);
 	if (error)
 		goto free;
-	error = mcp_fds_collect(frame, &exchange->request.files);
+	files = mcp_fds_collect(frame);
+	error = PTR_ERR_OR_ZERO(files);
 	if (error)
 		goto free;
+	exchange->request.files = files;
 	exchange->request.nfds = envelope->nfds;
 	error = take_slot(exchange, envelope);
 	if (error)
@@ -243,7 +246,7 @@ struct mcp_exchange *mcp_request_prepare(struct mcp_port *port, const struct mcp
 give:
 	give_slot(exchange);
 drop:
-	mcp_fds_drop(exchange->request.files, envelope->nfds);
+	mcp_fds_drop(files, envelope->nfds);
 free:
 	mcp_policy_complete(exchange, -error, 0);
 	mcp_exchange_free(exchange);

@@ -44,7 +44,6 @@ static int commit(struct mcp_exchange *exchange, const struct mcp_envelope *enve
 	u32 units = mcp_units(envelope->len, envelope->nfds);
 	struct io_uring_cmd *cmd = NULL;
 	bool finished = false, gone = false, last;
-	LIST_HEAD(children);
 
 	spin_lock(&caller->lock);
 	response->flags &= ~MCP_MSG_BUSY;
@@ -58,7 +57,6 @@ static int commit(struct mcp_exchange *exchange, const struct mcp_envelope *enve
 		exchange->call_state = MCP_CALL_WAITING;
 	} else {
 		exchange->call_state = MCP_CALL_DONE;
-		list_splice_init(&exchange->children, &children);
 		if (units < response->units) {
 			mcp_slots_shrink(&area->slots, response->unit, response->units, units);
 			response->units = units;
@@ -83,7 +81,7 @@ static int commit(struct mcp_exchange *exchange, const struct mcp_envelope *enve
 		mcp_msg_free(response);
 	if (!error) {
 		mcp_policy_complete(exchange, 0, envelope->len);
-		mcp_exchange_end_children(&children);
+		mcp_exchange_end_children(exchange);
 		mcp_exchange_leave(exchange);
 		mcp_exchange_disarm(exchange);
 	}
@@ -119,7 +117,8 @@ int mcp_respond(struct mcp_port *port, const struct mcp_frame *frame)
 	error = -EACCES;
 	if (!mcp_may_send_fds(exchange, false, envelope->nfds))
 		goto put;
-	error = mcp_fds_collect(frame, &files);
+	files = mcp_fds_collect(frame);
+	error = PTR_ERR_OR_ZERO(files);
 	if (error)
 		goto put;
 	error = begin(exchange, envelope, &area);
