@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -317,6 +318,42 @@ static void test_reuse(void)
 	pair_close(&pair);
 }
 
+/* The largest body there may be, both ways, and the largest space for one. */
+static void test_largest(void)
+{
+	unsigned char *body = malloc(MCP_MAX_BODY);
+	struct side server, client;
+	struct message message;
+	struct mcp_frame frame;
+	__u8 name[MCP_NAME_SIZE];
+	__u64 cookie = 0;
+	int handle;
+
+	if (!body)
+		bail_out("memory");
+	for (size_t i = 0; i < MCP_MAX_BODY; i++)
+		body[i] = pattern[i % sizeof(pattern)] + i / sizeof(pattern);
+	test_name(name, "largest");
+	side_need(&server, BY_RW, 8u << 20);
+	server.serves = true;
+	serve_need(&server.port, name);
+	side_need(&client, BY_RW, 8u << 20);
+	handle = open_handle(&client.port, name, ALL_RIGHTS, NULL);
+	frame = frame_request(handle, TOOL_READ, body, MCP_MAX_BODY);
+	frame.envelope.reserve = MCP_MAX_BODY;
+	check_errno(side_send(&client, &frame, &cookie), 0, "a body of 1 MiB");
+	check(side_next(&server, &message, SOON) && has_body(&message, body, MCP_MAX_BODY),
+	      "arrives whole");
+	frame = frame_response(cookie, body, MCP_MAX_BODY);
+	check_errno(side_send(&server, &frame, NULL), 0, "and so is its answer");
+	check(side_next(&client, &message, SOON) && has_body(&message, body, MCP_MAX_BODY),
+	      "which arrives whole");
+	close(handle);
+	side_close(&client);
+	side_close(&server);
+	free(body);
+}
+
 int main(void)
 {
 	static void (*const scenes[])(struct pair *) = { test_release, test_quarter, test_reserve };
@@ -335,5 +372,6 @@ int main(void)
 		pair_close(&pair);
 	}
 	test_reuse();
+	test_largest();
 	return test_end();
 }

@@ -100,6 +100,10 @@ static void test_answers(struct pair *pair)
 	frame = frame_response(cookie, pattern, 60000);
 	check_errno(side_send(&pair->server, &frame, NULL), EMSGSIZE,
 		    "%s: an answer above what was reserved", pair->path);
+	/* Space comes in units of 256 bytes, of which the envelope takes 128. */
+	frame = frame_response(cookie, pattern, 129);
+	check_errno(side_send(&pair->server, &frame, NULL), EMSGSIZE,
+		    "%s: one byte above its space", pair->path);
 	frame = frame_response(cookie + 1, pattern, 1);
 	check_errno(side_send(&pair->server, &frame, NULL), ENOENT, "%s: an unknown cookie",
 		    pair->path);
