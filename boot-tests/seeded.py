@@ -108,8 +108,8 @@ def _after(child: Any, before: str) -> str:
     """What is wrong once a program has ended: the module stays, or the kernel has complained."""
     if "status 0" not in ask(child, "rmmod mcp; echo status $?", SECONDS):
         return "rmmod"
-    loud = ask(child, _LOUD, SECONDS)
-    return "kernel log: " + loud.removeprefix(before).strip().splitlines()[0][:60] if loud != before else ""
+    loud = ask(child, _LOUD, SECONDS).removeprefix(before).strip()
+    return f"kernel log: {loud.splitlines()[0][:60]}" if loud else ""
 
 
 def try_one(child: Any, name: str, tests: Sequence[str]) -> Verdict:
