@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from test_module import LOUD, OF_THE_CORE, REPORTS, SELFTESTS, SETTLED, outputs_of, run_selftest
+from module_bench import outputs_of
+from test_module import LOUD, OF_THE_CORE, REPORTS, SELFTESTS, SETTLED, run_selftest
 
 from protopi.api import Session
 from protopi.boot.qemu import Options
