@@ -8,6 +8,7 @@ negative control: a copy with one deliberate fault must be reported.
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
