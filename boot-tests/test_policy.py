@@ -28,6 +28,8 @@ IMAGE = "virt-test"
 #: The programs, and the fewest checks that each makes. policy_test is the last: it leaves REQUIRE set.
 PROGRAMS = {"shipped_test": 170, "policy_test": 240}
 MODULE = "/usr/lib/protopi/mcp.ko"
+#: What the kernel says loudly of us; a busy host's drivers have something to say late.
+OURS = f"{LOUD} | grep -iE 'mcp|bpf|{REPORTS}'"
 AGAIN = f"rmmod mcp_bpf; rmmod mcp && insmod {MODULE}; echo status $?"
 
 
@@ -40,7 +42,7 @@ def test_a_policy_is_loaded_on_demand_and_its_tests_pass(built: Built) -> None:
     image = built(IMAGE)
     with shell(image.path, image.board, image.tools, Options(realtime=True)) as child:
         ask(child, SETTLED, 60)
-        before = ask(child, LOUD)
+        before = ask(child, OURS)
         assert ask(child, "grep -c mcp_bpf /proc/modules; ls /sys/kernel/btf/mcp_bpf") != "1"
         assert ask(child, "mcp-policy show; echo status $?") == "none\nstatus 3"
         assert ask(child, "mcp-policy attach read_only", 60) == "read_only is attached"
@@ -54,7 +56,7 @@ def test_a_policy_is_loaded_on_demand_and_its_tests_pass(built: Built) -> None:
         skipped = ask(child, f"{SELFTESTS}/policy_test; echo status $?")
         assert "SKIP" in skipped, skipped
         assert ask(child, f"sleep 1; {AGAIN}", 60) == "status 0", "nothing of the tests holds it"
-        assert ask(child, LOUD).removeprefix(before) == ""
+        assert ask(child, OURS).removeprefix(before) == ""
 
 
 def test_a_product_image_carries_them_and_no_test(built: Built) -> None:
