@@ -31,6 +31,7 @@ from recipes.init import Init
 from recipes.kernel import Kernel
 from recipes.mcp_bench import McpBench
 from recipes.mcp_module import McpModule
+from recipes.mcp_net import McpNet
 from recipes.mcp_policies import McpPolicies
 from recipes.rootfs_accounts import Accounts, base_accounts, write_accounts
 from recipes.rootfs_tree import Tree, merge_tar, skeleton
@@ -68,7 +69,7 @@ class Rootfs(Recipe):
         user |= {str(file.source): f"file-{n}" for n, file in enumerate(image.files.values())}
         return Inputs(
             needs=(
-                Kernel(image), McpModule(image), FirmwareModule(image), Init(image),
+                Kernel(image), McpModule(image), McpNet(image), FirmwareModule(image), Init(image),
                 *((McpBench(image),) if image.test else ()),
                 *((McpPolicies(image),) if image.policies else ()),
             ),
@@ -208,6 +209,8 @@ def remove_unused_libraries(tree: Tree, keep: set[str]) -> list[str]:
 def add_kernel(ctx: Context, tree: Tree) -> str:
     """Add modules, PID 1 and what was compiled with it; returns the kernel's release."""
     made = {"mcp.ko": ctx.input("mcp_module"), "protopi_firmware.ko": ctx.input("firmware_module")}
+    made["mcp_net.ko"] = ctx.input("mcp_net")
+    tree.write("usr/sbin/mcp-xdp", (made["mcp_net.ko"] / "mcp-xdp").read_bytes(), 0o755)
     if ctx.params["policies"]:
         made["mcp_bpf.ko"] = ctx.input("mcp_policies")
         tree.write("usr/sbin/mcp-policy", (made["mcp_bpf.ko"] / "mcp-policy").read_bytes(), 0o755)

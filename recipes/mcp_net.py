@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""mcp_net.ko, MCP in Ethernet frames, and mcp-xdp, which drops bad ones at the door; and their tests (mcp/net, mcp/xdp).
+
+Outputs: mcp_net.ko (stripped of debug information), mcp-xdp (static, arm64, the XDP program within), selftests/NAME
+(static, arm64, TAP on standard output).
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from protopi.recipe import Inputs, Recipe
+from recipes import external_module, musl
+from recipes.kernel import Kernel
+from recipes.mcp_module import SYMBOLS, McpModule
+
+if TYPE_CHECKING:
+    from protopi.step import Context
+
+PROGRAM = "mcp-xdp"
+MODULE = "mcp_net.ko"
+#: It has no kfuncs and no struct_ops.
+BTF = False
+
+
+class McpNet(Recipe):
+    """The network module for exactly one kernel, and the programs that go with it."""
+
+    name = "mcp_net"
+    summary = "MCP in Ethernet frames: mcp_net.ko, mcp-xdp, and their tests"
+    licence = "GPL-2.0-only"
+
+    def inputs(self) -> Inputs:
+        return Inputs(
+            needs=(Kernel(self.image), McpModule(self.image)),
+            debs={musl.LOCK_SET: musl.PACKAGES},
+            files=("mcp/net", "mcp/xdp", "mcp/include", "mcp/kernel"),
+        )
+
+    @staticmethod
+    def build(ctx: Context) -> None:
+        devel = external_module.unpack_devel(ctx)
+        # kbuild writes beside the sources, and the project is read-only.
+        shutil.copytree(ctx.project / "mcp", ctx.work / "mcp")
+        symbols = ctx.input("mcp_module") / SYMBOLS
+        source = ctx.work / "mcp/net"
+        module = external_module.build_module(ctx, devel, source, "mcp_net", btf=BTF, symbols=symbols)
+        external_module.check_module(ctx, module, btf=BTF)
+        external_module.strip_module(ctx, module)
+
+        external_module.build_selftests(ctx, ctx.work / "mcp/net/selftests", f"MCP={ctx.work / 'mcp/include/uapi'}")
+        # musl was unpacked for the tests.
+        libc = musl.Musl(ctx.work / "musl", ctx.work / "uapi")
+        objects = ctx.work / "xdp"
+        ctx.run(["make", "-C", ctx.work / "mcp/xdp", *libc.make_arguments(), f"DEVEL={devel}", f"OUT={objects}", "all"])
+        shutil.copy2(objects / PROGRAM, ctx.out / PROGRAM)
+        musl.check_static(ctx.out / PROGRAM)
