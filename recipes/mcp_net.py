@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""mcp_net.ko, MCP in Ethernet frames, and mcp-xdp, which drops bad ones at the door; and their tests (mcp/net, mcp/xdp).
+"""mcp_net.ko, MCP in Ethernet frames, and mcp-xdp, which drops bad ones at the door; and their tests.
 
 Outputs: mcp_net.ko (stripped of debug information), mcp-xdp (static, arm64, the XDP program within), selftests/NAME
 (static, arm64, TAP on standard output).
