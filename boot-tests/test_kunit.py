@@ -30,7 +30,7 @@ pytestmark = pytest.mark.image
 PROJECT = Project.here()
 IMAGE = "virt-debug"
 #: The suites, and the fewest results of each: one that lost its cases must not pass.
-SUITES = {"mcp_charge": 5, "mcp_envelope": 43, "mcp_quota": 6, "mcp_rules": 9, "mcp_slots": 8}
+SUITES = {"mcp_charge": 5, "mcp_envelope": 43, "mcp_quota": 6, "mcp_replay": 6, "mcp_rules": 9, "mcp_slots": 8}
 #: The control: a fault, and the one suite that must say so.
 FAULT = ("kernel/mcp_slots.c", "__set_bit(0, slots->map);", "__set_bit(1, slots->map);", "mcp_slots")
 RESULTS = "/sys/kernel/debug/kunit"

@@ -97,7 +97,7 @@ COMPAT = "LINUX_VERSION_CODE,CONSTANT_COMPARISON"
 
 def in_kernel(path: Path) -> bool:
     """Is it the module, or the header that it shares with programs?"""
-    return path.parent.name in ("bpf", "kernel", "kunit", "linux")
+    return path.parent.name in ("bpf", "kernel", "kunit", "linux", "net")
 
 
 def checkpatch(bench: Bench, name: str) -> tuple[int, str]:
