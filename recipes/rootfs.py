@@ -29,6 +29,7 @@ from recipes import (
 from recipes.firmware_module import FirmwareModule
 from recipes.init import Init
 from recipes.kernel import Kernel
+from recipes.libmcp import LibMcp
 from recipes.mcp_bench import McpBench
 from recipes.mcp_module import McpModule
 from recipes.mcp_net import McpNet
@@ -70,7 +71,7 @@ class Rootfs(Recipe):
         return Inputs(
             needs=(
                 Kernel(image), McpModule(image), McpNet(image), FirmwareModule(image), Init(image),
-                *((McpBench(image),) if image.test else ()),
+                *((McpBench(image), LibMcp(image)) if image.test else ()),
                 *((McpPolicies(image),) if image.policies else ()),
             ),
             debs={image.name: ("*",), "sources": tuple(rootfs_firmware.FIRMWARE)},
@@ -224,6 +225,8 @@ def add_kernel(ctx: Context, tree: Tree) -> str:
                 tree.write(f"usr/lib/protopi/selftests/{path.name}", path.read_bytes(), 0o755)
     if ctx.params["test"]:
         tree.write("usr/lib/protopi/mcp-bench", (ctx.input("mcp_bench") / "mcp-bench").read_bytes(), 0o755)
+        for path in sorted((ctx.input("libmcp") / "tests").iterdir()):
+            tree.write(f"usr/lib/protopi/libmcp/{path.name}", path.read_bytes(), 0o755)
     for path in sorted(ctx.input("init").iterdir()):
         place = "usr/sbin/init" if path.name == "init" else f"usr/lib/protopi/{path.name}"
         tree.write(place, path.read_bytes(), 0o755)

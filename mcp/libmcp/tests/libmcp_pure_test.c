@@ -5,6 +5,7 @@
  *
  * Usage: pure_test                TAP
  *        pure_test numbers        the canonical form of each line of standard input
+ *        pure_test digest         the digest of standard input
  *        pure_test read           reads a message and makes it canonical: for a fuzzer's input
  */
 #include <errno.h>
@@ -63,12 +64,14 @@ static void check_canonical(const char *json, const char *wanted)
 	free(canonical);
 }
 
+/* @wanted 0: it is taken. */
 static void check_refused(const char *json, size_t len, int wanted, const char *what)
 {
 	char *canonical = NULL;
 	size_t written;
 
 	check_is(libmcp_canonical(json, len, &canonical, &written), wanted, "%s", what);
+	free(canonical);
 }
 
 #define REFUSED(json, error, what)	check_refused(json, sizeof(json) - 1, error, what)
@@ -311,6 +314,18 @@ static int print_lines(void)
 	return 0;
 }
 
+static int print_digest(void)
+{
+	char text[4096];
+	uint8_t digest[MCP_DIGEST_SIZE];
+	int error = libmcp_digest(text, fread(text, 1, sizeof(text), stdin), digest);
+
+	for (int i = 0; !error && i < MCP_DIGEST_SIZE; i++)
+		printf("%02x", digest[i]);
+	puts(error ? libmcp_error_name(error) : "");
+	return !!error;
+}
+
 /* The canonical form is a fixed point, and a message stays one. */
 static int read_any(void)
 {
@@ -339,6 +354,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "numbers"))
 		return print_lines();
+	if (argc == 2 && !strcmp(argv[1], "digest"))
+		return print_digest();
 	if (argc == 2 && !strcmp(argv[1], "read"))
 		return read_any();
 	tap_begin();

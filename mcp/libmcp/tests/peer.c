@@ -196,7 +196,8 @@ static const struct libmcp_tool tools[] = {
 	{ .id = SILENT, .call = silent, .definition = "{\"name\":\"silent\"}" },
 };
 
-#define TOOLS	(sizeof(tools) / sizeof(tools[0]))
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define TOOLS		ARRAY_SIZE(tools)
 
 static void own_tools(struct libmcp_tool table[TOOLS], struct state *state)
 {
