@@ -27,7 +27,7 @@ class LibMcp(Recipe):
 
     name = "libmcp"
     summary = "MCP over /dev/mcp for programs in C, and its tests"
-    licence = "MIT"
+    licence = "GPL-2.0-only OR MIT"
 
     def inputs(self) -> Inputs:
         return Inputs(

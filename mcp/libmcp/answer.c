@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: answers to requests. One that is made here is held until the next
  * system call, which so answers and waits; one that is the caller's memory goes

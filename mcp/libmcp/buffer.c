@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: texts that are put together, and JSON strings as RFC 8785 writes them.
  * Context: any. Locking: none. Lifetime: the caller's, until buffer_free().

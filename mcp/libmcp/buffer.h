@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /* A text that grows. After a failure it takes no more, and says so at the end. */
 #ifndef LIBMCP_BUFFER_H
 #define LIBMCP_BUFFER_H

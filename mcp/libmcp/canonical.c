@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: the canonical form of a JSON text (RFC 8785), and the digest of it.
  * Context: any; recursion is bounded by JSON_DEPTH. Locking: none.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: handles, and requests that are sent on them.
  * Context: the connection's thread. Locking: none.

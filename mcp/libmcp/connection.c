@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: a port with its arena, which path it takes, and one step of its life.
  * Context: the thread that made it. Locking: none.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: whose a message is; and the calls of ours that are open.
  * Context: the connection's thread. Locking: none.

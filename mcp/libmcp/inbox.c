@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: slots that were received before somebody wanted them, in order.
  * Context: the connection's thread. Locking: none. Lifetime: the connection's.

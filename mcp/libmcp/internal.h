@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * What the files of libmcp share. A connection belongs to one thread, so there
  * are no locks.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: the path of CALL and REPLY_WAIT, one system call a side and round trip.
  * Context: the connection's thread. Locking: none. Lifetime: nothing of its own.

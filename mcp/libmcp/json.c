@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: the grammar of JSON, on input that an enemy wrote.
  * Context: any; recursion is bounded by JSON_DEPTH. Locking: none.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * JSON (RFC 8259) as texts in a buffer: nothing is decoded before somebody
  * asks, nothing is allocated, every byte is looked at once for each level that

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * libmcp: MCP over /dev/mcp. docs/libmcp.md is its manual; docs/transport.md
  * says what both sides of the transport have to do.

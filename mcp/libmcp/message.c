@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: what of a JSON-RPC message the transport has to know.
  * Context: any. Locking: none. Lifetime: texts point into the body.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: names and numbers of the bus for what MCP calls by strings: tools,
  * methods, revisions, and the kernel's errors.

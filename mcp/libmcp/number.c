@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: a number of JSON as ECMAScript prints it (ECMA-262, Number::toString),
  * which RFC 8785 asks for: the fewest digits that read back as the same double.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: the path of read, write and poll, for where nothing else may be used.
  * Context: the connection's thread. Locking: none. Lifetime: nothing of its own.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: a request from the outside: is it what its envelope says, and whose
  * is it. This is the comparison that docs/transport.md demands; a server that

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: SHA-256 as FIPS 180-4 defines it, of a buffer that is all there.
  * Context: any. Locking: none. Lifetime: nothing is kept.

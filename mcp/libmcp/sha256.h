@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /* SHA-256 of FIPS 180-4, for digests of definitions; nothing here is secret. */
 #ifndef LIBMCP_SHA256_H
 #define LIBMCP_SHA256_H

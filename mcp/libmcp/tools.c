@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: a server's table of tools, made of their definitions; SERVE, UPDATE
  * and tools/list, which so cannot disagree.

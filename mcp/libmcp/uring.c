@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: the path of io_uring commands, where many messages are under way.
  * Context: the thread that made the ring, and no other (SINGLE_ISSUER).

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /* A client of example.desk: lists its tools, calls both, and is refused a third thing. */
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /* An MCP server with two tools: one reads the load of the machine, one keeps a note. */
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Test of what needs no kernel: SHA-256, JSON, its canonical form, names. It
  * runs on the machine, and on the host under the sanitizers.

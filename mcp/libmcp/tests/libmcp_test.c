@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Test of libmcp on a machine where mcp.ko is loaded, as root: the same scenes on
  * each of the three paths, against a server that is another process.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: a server for the tests, made with the library as any other.
  * Context: a process of its own. Locking: none. Lifetime: until it is killed.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /* The server that the tests talk to: a process of its own, with tools that do what a scene needs. */
 #ifndef PEER_H
 #define PEER_H

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Concern: TAP on standard output. Context: one thread of one process.
  * Locking: none. Lifetime: the program's.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /* TAP for the tests of libmcp. */
 #ifndef TAP_H
 #define TAP_H
