@@ -17,6 +17,7 @@
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 
+#include "compat.h"
 #include "mcp_internal.h"
 
 u64 mcp_handles_generation;
@@ -48,8 +49,7 @@ static enum hrtimer_restart wake_pollers(struct hrtimer *timer)
  */
 void mcp_handle_arm(struct mcp_handle *handle)
 {
-	hrtimer_init(&handle->ends, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
-	handle->ends.function = wake_pollers;
+	hrtimer_setup(&handle->ends, wake_pollers, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	hrtimer_start(&handle->ends, ns_to_ktime(handle->expiry), HRTIMER_MODE_ABS);
 }
 

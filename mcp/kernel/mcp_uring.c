@@ -258,7 +258,7 @@ static int issue(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	struct mcp_port *port = cmd->file->private_data;
 	const struct io_uring_sqe *sqe = cmd->sqe;
 	struct mcp_frame frame __uninitialized;
-	const u64 *rest = io_uring_sqe_cmd(sqe);
+	const u64 *rest = (const u64 *)sqe->cmd;
 	u64 address = READ_ONCE(sqe->addr);
 	u32 size = READ_ONCE(sqe->len);
 	int error;
