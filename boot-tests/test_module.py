@@ -223,12 +223,13 @@ PROGRAMS = {
     "fds_test": 170,
     "uring_test": 190,
     "require_test": 65,
-    "hold_test": 9,
+    "hold_test": 10,
     "audit_test": 35,
     "race_test": 9,
     "memory_test": 22,
     "process_test": 50,
     "stress_test": 6,
+    "load_test": 3,
 }
 #: 6.12's io_uring warns of itself when a ring with DEFER_TASKRUN ends while commands can be cancelled: its own
 #: io_ring_exit_work() flushes completions where its own assertion does not expect it. No frame of ours is in the trace.
@@ -284,11 +285,27 @@ def test_its_selftests_pass_under_every_checker(built: Built) -> None:
     with shell(image.path, image.board, image.tools, Options(realtime=True), 900) as child:
         for name in PROGRAMS:
             run_selftest(child, name, 900)
+        for seed in range(1, 4):
+            said = ask(child, f"STRESS_SECONDS=900 {SELFTESTS}/stress_test 10000 {seed} > /tmp/tap; echo $?", 900)
+            assert said == "0", ask(child, "cat /tmp/tap")
         assert ask(child, "rmmod mcp; echo status $?", 60) == "status 0"
         assert ask(child, "mount -t debugfs none /sys/kernel/debug; ls /sys/kernel/debug/kmemleak")
         leaks = "echo scan > /sys/kernel/debug/kmemleak; sleep 10"
         assert ask(child, f"{leaks}; {leaks}; grep -A30 mcp /sys/kernel/debug/kmemleak", 600) == ""
         assert ask(child, f"dmesg | grep -E '{REPORTS}' | grep -v {OF_THE_CORE}", 60) == ""
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+def test_it_loads_and_unloads_2000_times(built: Built) -> None:
+    """And the kernel's slabs are as large as before, within a MiB."""
+    image = built(IMAGE)
+    with shell(image.path, image.board, image.tools, Options(realtime=True)) as child:
+        ask(child, SETTLED, 60)
+        before = ask(child, LOUD)
+        said = ask(child, f"{SELFTESTS}/load_test 2000; echo status $?", 1500)
+        assert said.endswith("status 0"), said
+        assert ask(child, LOUD).removeprefix(before) == ""
 
 
 #: The issue's aim for what is loaded before ready: no symbols, no type information.

@@ -22,7 +22,7 @@
 
 /* How long a name that was given up can be had by nobody but its last owner. */
 #define HOLD_NS (30ull * NSEC_PER_SEC)
-/* As many names are held; a user who gives up more loses the oldest. */
+/* As many names are held; who gives up more loses the oldest of his own. */
 #define HOLD_MAX 256
 
 /* A name that was served. */
@@ -75,6 +75,7 @@ void mcp_endpoint_put(struct mcp_endpoint *endpoint)
 		return;
 	kvfree(rcu_dereference_raw(endpoint->tools));
 	kvfree(endpoint->gone);
+	kfree(endpoint->hold);
 	kfree(endpoint);
 }
 
@@ -268,12 +269,32 @@ static bool name_is_held(const char *name, kuid_t uid)
 	return false;
 }
 
-static void hold_name(struct mcp_endpoint *endpoint, kuid_t uid, struct held_name *entry)
+/* The oldest goes: of this user's, so that nobody can drive another's name out. */
+static void make_room(kuid_t uid)
 {
-	if (!entry)
-		return;
+	struct held_name *entry;
+
+	list_for_each_entry(entry, &held, node) {
+		if (uid_eq(entry->uid, uid)) {
+			forget_held(entry);
+			return;
+		}
+	}
+	forget_held(list_first_entry(&held, struct held_name, node));
+}
+
+static void hold_name(struct mcp_endpoint *endpoint, kuid_t uid)
+{
+	struct held_name *entry, *next;
+
+	/* A name is held once, from its last end. */
+	list_for_each_entry_safe(entry, next, &held, node)
+		if (!strcmp(entry->name, endpoint->name))
+			forget_held(entry);
+	entry = endpoint->hold;
+	endpoint->hold = NULL;
 	if (held_count == HOLD_MAX)
-		forget_held(list_first_entry(&held, struct held_name, node));
+		make_room(uid);
 	strscpy(entry->name, endpoint->name);
 	entry->uid = uid;
 	entry->until = ktime_get_boottime_ns() + HOLD_NS;
@@ -332,6 +353,12 @@ static struct mcp_endpoint *new_endpoint(struct mcp_port *port, const struct mcp
 
 	if (!endpoint)
 		return NULL;
+	/* The end of a file cannot fail for want of memory. */
+	endpoint->hold = kmalloc(sizeof(*endpoint->hold), GFP_KERNEL_ACCOUNT);
+	if (!endpoint->hold) {
+		kfree(endpoint);
+		return NULL;
+	}
 	refcount_set(&endpoint->refs, 1);
 	INIT_LIST_HEAD(&endpoint->handles);
 	mcp_quota_init(&endpoint->quota, serve->max_inflight ?: MCP_USER_REQUESTS, ~0u);
@@ -415,6 +442,7 @@ long mcp_ioctl_serve(struct mcp_port *port, struct file *file, struct mcp_serve 
 	}
 	if (error) {
 		kvfree(table);
+		kfree(endpoint->hold);
 		kfree(endpoint);
 	}
 	return error;
@@ -464,7 +492,6 @@ long mcp_ioctl_update(struct mcp_port *port, struct mcp_update __user *user)
  */
 void mcp_endpoint_close(struct mcp_endpoint *endpoint)
 {
-	struct held_name *entry = kmalloc(sizeof(*entry), GFP_KERNEL);
 	struct mcp_handle *handle;
 	struct mcp_port *port;
 
@@ -474,7 +501,7 @@ void mcp_endpoint_close(struct mcp_endpoint *endpoint)
 	list_del(&endpoint->node);
 	list_for_each_entry(handle, &endpoint->handles, sibling)
 		mcp_handle_kill(handle, EPIPE);
-	hold_name(endpoint, port->cred->euid, entry);
+	hold_name(endpoint, port->cred->euid);
 	registry_changed(MCP_CHANGE_REMOVED);
 	mutex_unlock(&mcp_registry_lock);
 	mcp_endpoint_put(endpoint);

@@ -31,6 +31,7 @@
 #include "mcp_slots.h"
 
 struct io_uring_cmd;
+struct held_name;
 struct mcp_exchange;
 struct mcp_port;
 
@@ -331,6 +332,7 @@ struct mcp_tool_table {
  * @serial: the last number given to a change; the registry's lock
  * @gone: by id, @born of tools that were taken out; NULL before the first; the
  *	  registry's lock
+ * @hold: to keep the name once nobody serves it
  * @handles: those that were opened, without derived ones; the registry's lock
  * @quota: requests that wait here; the lock of @port
  * @calls: requests that were sent on handles that are gone; the registry's lock
@@ -348,6 +350,7 @@ struct mcp_endpoint {
 	struct mcp_tool_table __rcu *tools;
 	u64 serial;
 	u64 *gone;
+	struct held_name *hold;
 	struct list_head handles;
 	struct mcp_quota quota;
 	u64 calls;

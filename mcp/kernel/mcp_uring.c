@@ -58,8 +58,14 @@ static struct mcp_msg *find_taken(struct mcp_port *port, struct mcp_taken taken)
 {
 	struct mcp_msg *msg = mcp_slots_owner(&port->area->slots, taken.slot / MCP_UNIT);
 
-	if (taken.slot % MCP_UNIT)
-		return msg ? &msg->exchange->cancel : NULL;
+	if (taken.slot % MCP_UNIT) {
+		/* Its request may be released, and another message lie there. */
+		if (!msg || msg->kind != MCP_REQUEST ||
+		    msg->exchange->serve_state != MCP_SERVE_CANCELED ||
+		    !list_empty(&msg->exchange->cancel.node))
+			return NULL;
+		return &msg->exchange->cancel;
+	}
 	return msg && (msg == taken.msg || msg->flags & MCP_MSG_DELIVERED) ? msg : NULL;
 }
 

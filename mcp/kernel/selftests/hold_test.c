@@ -14,6 +14,7 @@
 #define OTHER_USER	3002
 #define HOLD_MS		30000
 #define SLACK_MS	500
+#define MANY		300
 
 static int try_serve(void *argument)
 {
@@ -35,6 +36,24 @@ static bool is_held(uid_t uid, __u8 *name)
 	return as_user(uid, uid, 0, try_serve, name) == EADDRINUSE;
 }
 
+/* In a child: serves and gives up more names than are held. */
+static int try_many(void *argument)
+{
+	struct mcp_serve args = serve_args(argument);
+	char suffix[16];
+
+	for (int i = 0; i < MANY; i++) {
+		struct port port;
+
+		snprintf(suffix, sizeof(suffix), "many.%d", i);
+		test_name(args.name, suffix);
+		if (port_open(&port, MCP_ARENA_MIN) || call(port.fd, MCP_IOC_SERVE, &args))
+			return 1;
+		port_close(&port);
+	}
+	return 0;
+}
+
 static int since_ms(__u64 start)
 {
 	return (now_ns() - start) / 1000000;
@@ -54,6 +73,9 @@ int main(void)
 	check(is_held(OTHER_USER, freed) && is_held(OTHER_USER, again) && is_held(0, freed),
 	      "at once they are nobody else's");
 	check(serves(USER, again), "the same user serves one again");
+	check(as_user(OTHER_USER, OTHER_USER, 0, try_many, freed) == 0 &&
+	      is_held(OTHER_USER, freed),
+	      "another who gives up %d names does not drive it out", MANY);
 	sleep_ms(HOLD_MS / 2);
 	check(serves(USER, again), "and again after half of the time");
 	renewed = now_ns();

@@ -21,7 +21,7 @@
 
 #include "mcp_test.h"
 
-#define MIB	(1l << 20)
+#define MIB	1048576l
 /* The kernel charges in batches of 64 pages a CPU; what a task itself takes is in this too. */
 #define SLACK	(2 * MIB)
 #define ARENA	(8 * MIB)

@@ -102,7 +102,7 @@ static void both(struct scene *scene, int first, const struct mcp_frame *a, int 
 }
 
 /* A request that the server has; its cookie. */
-static __u64 request(struct scene *scene, unsigned int reserve)
+static __u64 have_request(struct scene *scene, unsigned int reserve)
 {
 	struct mcp_frame frame = frame_request(scene->handle, TOOL_READ, "x", 1);
 
@@ -132,7 +132,7 @@ static void test_two_answers(struct scene *scene)
 	bool good = true;
 
 	for (rounds = 0; rounds < ROUNDS && !already && good; rounds++) {
-		__u64 cookie = request(scene, BODY);
+		__u64 cookie = have_request(scene, BODY);
 		struct mcp_frame a = frame_response(cookie, scene->body, BODY);
 		struct mcp_frame b = frame_response(cookie, scene->body, BODY - 1), got;
 		int *results[] = { &scene->runners[0].result, &scene->runners[1].result };
@@ -160,7 +160,7 @@ static void test_two_answers(struct scene *scene)
 /* The one that was too early may try again: the first failed in its copy. */
 static void test_after_a_fault(struct scene *scene)
 {
-	__u64 cookie = request(scene, BODY);
+	__u64 cookie = have_request(scene, BODY);
 	struct mcp_frame frame = frame_response(cookie, (void *)-4096l, BODY), got;
 
 	check_errno(put(scene->server.fd, &frame), EFAULT, "an answer that cannot be read");
@@ -176,7 +176,7 @@ static void test_cancel(struct scene *scene, unsigned int len)
 	int answered = 0, cancelled = 0, strange = 0;
 
 	for (int round = 0; round < 300 && !strange; round++) {
-		__u64 cookie = request(scene, BODY);
+		__u64 cookie = have_request(scene, BODY);
 		struct mcp_frame answer = frame_response(cookie, scene->body, len), got;
 		struct mcp_frame cancel = frame_cancel(cookie);
 		int sent, stopped;

@@ -19,10 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "mcp_accounts.h"
 #include "mcp_module.h"
 #include "mcp_ring.h"
 #include "mcp_test.h"
@@ -82,27 +82,32 @@ static unsigned int dice(struct worker *worker, unsigned int sides)
 
 /* ---- Every errno is a documented one ------------------------------------- */
 
-/* A number that another thread closed meanwhile may be anything of ours by now. */
-#define STALE_FD	EBADF, ENOTTY, EINVAL
-#define SENDING		EMSGSIZE, EBADF, EPERM, ENOBUFS, EDQUOT, EACCES
-#define REQUESTING	SENDING, EKEYREVOKED, EKEYEXPIRED, EPIPE, ESTALE, ENOENT, ELOOP, \
-			ECANCELED, ETIMEDOUT
-
+/*
+ * EBADF, ENOTTY, EINVAL: a number that another thread closed meanwhile may be
+ * anything of ours by now.
+ */
 static const int of_open[] = { EMFILE, 0 };
-static const int of_serve[] = { STALE_FD, EBUSY, EEXIST, 0 };
-static const int of_update[] = { STALE_FD, ENOTCONN, 0 };
-static const int of_handle[] = { STALE_FD, ENOENT, EACCES, ESTALE, EDQUOT, EMFILE, 0 };
-static const int of_grant[] = { STALE_FD, EKEYREVOKED, EKEYEXPIRED, EPIPE, EACCES, ELOOP, ESTALE,
-				EDQUOT, EMFILE, 0 };
-static const int of_revoke[] = { STALE_FD, EACCES, ENOENT, ENOTCONN, 0 };
-static const int of_request[] = { STALE_FD, REQUESTING, 0 };
-static const int of_respond[] = { STALE_FD, SENDING, ENOENT, ECANCELED, EALREADY, 0 };
-static const int of_notify[] = { STALE_FD, SENDING, ENOENT, ECANCELED, EAGAIN, 0 };
-static const int of_cancel[] = { STALE_FD, EACCES, ENOENT, 0 };
-static const int of_receive[] = { STALE_FD, EAGAIN, 0 };
-static const int of_release[] = { STALE_FD, 0 };
+static const int of_serve[] = { EBADF, ENOTTY, EINVAL, EBUSY, EEXIST, 0 };
+static const int of_update[] = { EBADF, ENOTTY, EINVAL, ENOTCONN, 0 };
+static const int of_handle[] = { EBADF, ENOTTY, EINVAL, ENOENT, EACCES, ESTALE, EDQUOT, EMFILE,
+				0 };
+static const int of_grant[] = { EBADF, ENOTTY, EINVAL, EKEYREVOKED, EKEYEXPIRED, EPIPE, EACCES,
+				ELOOP, ESTALE, EDQUOT, EMFILE, 0 };
+static const int of_revoke[] = { EBADF, ENOTTY, EINVAL, EACCES, ENOENT, ENOTCONN, 0 };
+static const int of_request[] = { EBADF, ENOTTY, EINVAL, EMSGSIZE, EPERM, ENOBUFS, EDQUOT,
+				EACCES, EKEYREVOKED, EKEYEXPIRED, EPIPE, ESTALE, ENOENT, ELOOP,
+				ECANCELED, ETIMEDOUT, 0 };
+static const int of_respond[] = { EBADF, ENOTTY, EINVAL, EMSGSIZE, EPERM, ENOBUFS, EDQUOT,
+				EACCES, ENOENT, ECANCELED, EALREADY, 0 };
+static const int of_notify[] = { EBADF, ENOTTY, EINVAL, EMSGSIZE, EPERM, ENOBUFS, EDQUOT,
+				EACCES, ENOENT, ECANCELED, EAGAIN, 0 };
+static const int of_cancel[] = { EBADF, ENOTTY, EINVAL, EACCES, ENOENT, 0 };
+static const int of_receive[] = { EBADF, ENOTTY, EINVAL, EAGAIN, 0 };
+static const int of_release[] = { EBADF, ENOTTY, EINVAL, 0 };
 /* A ring's completion may be any of these. */
-static const int of_ring[] = { STALE_FD, REQUESTING, EALREADY, EAGAIN, EOPNOTSUPP, 0 };
+static const int of_ring[] = { EBADF, ENOTTY, EINVAL, EMSGSIZE, EPERM, ENOBUFS, EDQUOT, EACCES,
+				EKEYREVOKED, EKEYEXPIRED, EPIPE, ESTALE, ENOENT, ELOOP,
+				ECANCELED, ETIMEDOUT, EALREADY, EAGAIN, EOPNOTSUPP, 0 };
 
 static void expect(const char *what, long result, const int *allowed)
 {
@@ -562,40 +567,6 @@ static int run_children(unsigned long deaths, __u64 seed)
 }
 
 /* ---- What is left ------------------------------------------------------- */
-
-/* The user's accounts are empty: exactly as much fits as the limits say. */
-static void check_accounts(struct port *keeper, const __u8 *name)
-{
-	enum { MOST_HANDLES = 1024, MOST_REQUESTS = 1024 };
-	static int opened[MOST_HANDLES + 1];
-	struct rlimit files = { 4096, 4096 };
-	int count = 0, sent = 0, error;
-
-	setrlimit(RLIMIT_NOFILE, &files);
-	/* The keeper's own handle is closed by now. */
-	while (count <= MOST_HANDLES) {
-		opened[count] = open_handle(keeper, name, ALL_RIGHTS, NULL);
-		if (opened[count] < 0)
-			break;
-		count++;
-	}
-	check(count == MOST_HANDLES && opened[count] == -EDQUOT,
-	      "no handle is left: %d more fit (%s)", count,
-	      strerror(opened[count] < 0 ? -opened[count] : 0));
-	for (;;) {
-		struct mcp_frame frame = frame_request(opened[sent % count], TOOL_READ, "x", 1);
-
-		frame.envelope.reserve = 1;
-		error = put(keeper->fd, &frame);
-		if (error)
-			break;
-		sent++;
-	}
-	check(sent == MOST_REQUESTS && error == -EDQUOT,
-	      "no request is left: %d more fit (%s)", sent, strerror(-error));
-	while (count)
-		close(opened[--count]);
-}
 
 static long slab_kib(void)
 {
