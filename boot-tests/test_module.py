@@ -217,6 +217,7 @@ PROGRAMS = {
     "envelope_test": 700,
     "serve_test": 130,
     "netlink_test": 150,
+    "audit_calls_test": 35,
     "handle_test": 150,
     "exchange_test": 800,
     "arena_test": 80,

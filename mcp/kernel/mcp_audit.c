@@ -165,6 +165,21 @@ void __mcp_audit_call(struct mcp_handle *handle, const struct mcp_envelope *enve
 }
 
 /**
+ * mcp_audit_denial() - write down a request that may not be sent
+ * @handle: on which it was to be sent
+ * @envelope: of the request
+ * @error: why not; an endpoint that is gone is no decision
+ *
+ * Recorded whether calls are or not.
+ */
+void __cold mcp_audit_denial(struct mcp_handle *handle, const struct mcp_envelope *envelope,
+			     int error)
+{
+	if (error != -EPIPE)
+		__mcp_audit_call(handle, envelope, 0, error);
+}
+
+/**
  * mcp_audit_calls_set() - from now on each call is a record, or is none
  * @on: which
  *

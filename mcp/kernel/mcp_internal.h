@@ -54,7 +54,7 @@ DECLARE_PER_CPU(struct mcp_stats, mcp_stats);
 
 void mcp_stats_sum(struct mcp_stats *sum);
 u64 mcp_refused_count(u32 reason);
-int mcp_refused(int error);
+int mcp_refused(int error) __cold;
 
 static inline void mcp_count_message(u8 kind, u32 copied)
 {
@@ -62,6 +62,13 @@ static inline void mcp_count_message(u8 kind, u32 copied)
 
 	stats->messages[kind]++;
 	stats->copied += copied;
+	put_cpu_ptr(&mcp_stats);
+}
+
+/* Of what was counted before the copy, as that costs less. On another CPU it adds up, too. */
+static inline void mcp_count_uncopied(unsigned long bytes)
+{
+	get_cpu_ptr(&mcp_stats)->copied -= bytes;
 	put_cpu_ptr(&mcp_stats);
 }
 
@@ -468,6 +475,7 @@ int mcp_audit_name(const char *what, const char *name, int error);
 void mcp_audit_handle_init(struct mcp_handle *handle);
 void __mcp_audit_call(struct mcp_handle *handle, const struct mcp_envelope *envelope, u64 cookie,
 		      int error);
+void mcp_audit_denial(struct mcp_handle *handle, const struct mcp_envelope *envelope, int error);
 int mcp_audit_calls_set(bool on);
 bool mcp_audit_calls_on(void);
 u64 mcp_audit_lost_count(void);

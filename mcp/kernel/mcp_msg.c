@@ -127,13 +127,17 @@ int mcp_msg_fill(struct mcp_area *area, u32 unit, const struct mcp_frame *frame,
 		if (!sender->bound)
 			return -EFAULT;
 		memcpy(body, (const void *)(uintptr_t)frame->body, len);
+		mcp_count_message(frame->envelope.kind, len);
 		return 0;
 	}
+	mcp_count_message(frame->envelope.kind, len);
 	instrument_copy_from_user_before(body, from, len);
 	left = raw_copy_from_user(body, from, len);
 	instrument_copy_from_user_after(body, from, len, left);
-	mcp_count_message(frame->envelope.kind, len - left);
-	return left ? -EFAULT : 0;
+	if (likely(!left))
+		return 0;
+	mcp_count_uncopied(left);
+	return -EFAULT;
 }
 
 /**

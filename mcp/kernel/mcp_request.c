@@ -32,9 +32,8 @@ static int aim_at_endpoint(struct mcp_exchange *exchange, const struct mcp_frame
 		error = mcp_handle_admit(handle, &frame->envelope);
 		if (!error)
 			exchange->handle = mcp_handle_get(handle);
-		else if (error != -EPIPE)
-			/* A denial, recorded whether calls are or not. */
-			__mcp_audit_call(handle, &frame->envelope, 0, error);
+		else
+			mcp_audit_denial(handle, &frame->envelope, error);
 	}
 	fdput(fd);
 	if (error)
