@@ -87,6 +87,10 @@ def judge(result: Mapping[str, Any]) -> list[str]:
         elif costs[key] > most * costs[other]:
             ratio = costs[key] / costs[other]
             reasons.append(f"{_title(key)}: {ratio:.3f} x {_title(other)}, at most {most:.2f}")
+    for key, row in rows.items():
+        # One round trip is two bodies.
+        if key[0].startswith("mcp-") and row["copied"] != 2 * key[1]:
+            reasons.append(f"{_title(key)}: {row['copied']} bytes copied, not {2 * key[1]}")
     for key, limit in LIMITS:
         if key not in costs:
             reasons.append(f"{_title(key)}: not measured")

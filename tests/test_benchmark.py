@@ -21,11 +21,27 @@ def result(**changed: float) -> dict[str, Any]:
         path, size, depth = name.rsplit("_", 2)
         costs[path.replace("_", "-"), int(size), int(depth)] = cost
     rows = [
-        {"path": path, "bytes": size, "depth": depth, "policy": "none", "instructions": cost, "valid": True}
+        {
+            "path": path,
+            "bytes": size,
+            "depth": depth,
+            "policy": "none",
+            "instructions": cost,
+            "copied": 2.0 * size if path.startswith("mcp-") else None,
+            "valid": True,
+        }
         for (path, size, depth), cost in costs.items()
     ]
     rows += [
-        {"path": path, "bytes": 128, "depth": 1, "policy": policy, "instructions": 1e6, "valid": True}
+        {
+            "path": path,
+            "bytes": 128,
+            "depth": 1,
+            "policy": policy,
+            "instructions": 1e6,
+            "copied": 256.0,
+            "valid": True,
+        }
         for policy in POLICIES
         for path in ("mcp-ioctl", "mcp-uring")
     ]
@@ -50,6 +66,14 @@ def test_an_aim_that_is_missed_is_reported(row: str, cost: float, reasons: list[
     said = judge(result(**{row: cost}))
     assert len(said) == len(reasons)
     assert all(wanted in reason for wanted, reason in zip(reasons, said, strict=True))
+
+
+@pytest.mark.parametrize("copied", [256.5, 512.0, None])
+def test_a_body_that_is_copied_twice_or_not_counted_is_reported(copied: float | None) -> None:
+    more = result()
+    row = next(row for row in more["rows"] if row["path"] == "mcp-ioctl")
+    row["copied"] = copied
+    assert judge(more) == [f"mcp-ioctl 128 B: {copied} bytes copied, not 256"]
 
 
 @pytest.mark.parametrize("index", range(len(result()["rows"])))

@@ -57,6 +57,7 @@ struct row {
 /**
  * struct path - one way from a client to a server and back
  * @name: as in the table.
+ * @counts_copies: the kernel counts what it copies of bodies.
  * @hops: messages on the way there and back: 2, or 4 through a broker. Each
  *	  costs one context switch when both sides share a CPU.
  * @prepare: in the client, before the peers are started: makes @state.
@@ -67,6 +68,7 @@ struct row {
  */
 struct path {
 	const char *name;
+	bool counts_copies;
 	unsigned int hops;
 	void (*prepare)(struct row *row);
 	void (*broker)(struct row *row, int ready_fd);
@@ -84,6 +86,7 @@ struct sample {
 	double syscalls;
 	double switches;
 	double outside;		/* share of the time that no side was running */
+	double copied;		/* bytes of bodies, as mcp.ko counts them; below 0: nobody does */
 };
 
 /*

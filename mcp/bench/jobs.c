@@ -129,6 +129,7 @@ static void conclude(struct job *job)
 	result->syscalls = median(job, offsetof(struct sample, syscalls), NULL);
 	result->switches = median(job, offsetof(struct sample, switches), NULL);
 	result->outside = median(job, offsetof(struct sample, outside), NULL);
+	result->copied = median(job, offsetof(struct sample, copied), NULL);
 }
 
 void run_jobs(struct job *jobs, unsigned int count)

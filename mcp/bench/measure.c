@@ -28,6 +28,7 @@
 #include <linux/sched/types.h>
 
 #include "bench.h"
+#include "copied.h"
 
 /* A row that hangs is an error, not a wait for good. */
 #define ROW_SECONDS	20
@@ -36,7 +37,7 @@
 #define SMALL		4096
 
 struct reading {
-	__u64 time, busy, syscalls, switches;
+	__u64 time, busy, syscalls, switches, copied;
 };
 
 __u64 now_ns(void)
@@ -138,6 +139,8 @@ static struct reading take_reading(const struct row *row)
 {
 	struct reading reading = { 0 };
 
+	if (row->path->counts_copies)
+		reading.copied = copied_bytes();
 	for (unsigned int i = 0; i <= row->npeers; i++) {
 		pid_t pid = i ? row->peers[i - 1] : getpid();
 
@@ -225,5 +228,7 @@ struct sample measure_row(const struct path *path, size_t bytes, unsigned int de
 		.switches = (double)(after.switches - before.switches) / count,
 		.outside = 1.0 - (double)(after.busy - before.busy) /
 				 (double)(after.time - before.time),
+		.copied = path->counts_copies ?
+				  (double)(after.copied - before.copied) / count : -1,
 	};
 }

@@ -119,6 +119,7 @@ static void call_rw(struct row *row, unsigned int count)
 
 const struct path mcp_ioctl_path = {
 	.name = "mcp-ioctl",
+	.counts_copies = true,
 	.hops = 2,
 	.prepare = prepare,
 	.serve = serve_ioctl,
@@ -128,6 +129,7 @@ const struct path mcp_ioctl_path = {
 
 const struct path mcp_rw_path = {
 	.name = "mcp-rw",
+	.counts_copies = true,
 	.hops = 2,
 	.prepare = prepare,
 	.serve = serve_rw,

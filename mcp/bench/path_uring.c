@@ -112,6 +112,7 @@ static void call(struct row *row, unsigned int count)
 
 const struct path mcp_uring_path = {
 	.name = "mcp-uring",
+	.counts_copies = true,
 	.hops = 2,
 	.prepare = prepare,
 	.serve = serve,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A table, or JSON. "copied" is null: nothing outside the kernel can count the
- * bytes that the kernel copies, and a figure that was worked out would look
- * like one that was counted.
+ * A table, or JSON. "copied" is what mcp.ko has counted; null for the other
+ * paths, of which nobody counts what the kernel copies, and a figure that was
+ * worked out would look like one that was counted.
  */
 #include <stdio.h>
 
@@ -54,7 +54,11 @@ void report_json(const struct job *jobs, unsigned int count, bool complete, cons
 			printf("\"instructions\":null,\"syscalls\":null,\"switches\":null,");
 		else
 			report_numbers(job);
-		printf("\"copied\":null,\"runs\":%u,\"tries\":%u,\"valid\":%s}", RUNS, job->tries,
+		if (job->failed || job->median.copied < 0)
+			printf("\"copied\":null,");
+		else
+			printf("\"copied\":%.3f,", job->median.copied);
+		printf("\"runs\":%u,\"tries\":%u,\"valid\":%s}", RUNS, job->tries,
 		       job_valid(job) ? "true" : "false");
 	}
 	printf("\n],\"complete\":%s,\"valid\":%s}\n", complete ? "true" : "false",
