@@ -6,7 +6,9 @@ The figures are instructions: the machine runs under `-icount`, with one CPU. Th
 
 from __future__ import annotations
 
+import itertools
 import json
+import statistics
 from typing import TYPE_CHECKING, Any
 
 from protopi.boot.qemu import Options
@@ -14,7 +16,7 @@ from protopi.boot.shell import ask, shell
 from protopi.errors import InfraError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from protopi.boot.board import Board
@@ -26,6 +28,8 @@ MODULE = "/usr/lib/protopi/mcp.ko"
 SECONDS = 1200
 #: Until what is loaded after ready has said what it has to say: two (virtual) seconds without a message.
 SETTLED = 'while n=$(dmesg | wc -l); sleep 2; [ "$n" != "$(dmesg | wc -l)" ]; do :; done'
+#: How often the module is loaded to see what it costs the rest.
+ROUNDS = 3
 #: What loading the module may add to any other operation.
 MOST_OVERHEAD = 0.005
 #: Shown, not judged: what starting a program costs moves by 0.7 % with the state of the page allocator, module or not.
@@ -105,16 +109,31 @@ def judge(result: Mapping[str, Any]) -> list[str]:
     return reasons
 
 
-def overhead(before: Mapping[str, float], *others: Mapping[str, float]) -> dict[str, float]:
-    """How much dearer each operation has become, as a fraction: the worst of `others`, 0 where none is dearer."""
-    return {name: max(0.0, *(other[name] / cost - 1 for other in others)) for name, cost in before.items()}
+def overhead(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """How much dearer each operation is for the module, as a fraction: 0 where it is not.
+
+    rounds  costs without the module and with it, in turn; the first and the last are without
+
+    A machine drifts while it runs (slabs fill, lists grow), so each round with the module is compared with the mean of
+    its two neighbours; the median of that is the result, or the median of what each round without is dearer than the
+    one without before it, if that is more. Raises ValueError for rounds in another order.
+    """
+    if len(rounds) < 3 or len(rounds) % 2 == 0:
+        raise ValueError("rounds begin and end without the module")
+    shares = {}
+    for name in rounds[0]:
+        costs = [costs[name] for costs in rounds]
+        loaded = [2 * b / (a + c) - 1 for a, b, c in zip(costs[::2], costs[1::2], costs[2::2], strict=False)]
+        behind = [c / a - 1 for a, c in itertools.pairwise(costs[::2])]
+        shares[name] = max(0.0, statistics.median(loaded), statistics.median(behind))
+    return shares
 
 
 def run_bench(image: Path, board: Board, tools: Tools) -> dict[str, Any]:
     """Boot the image and measure: {"rows": [...], "idle_overhead": {...}, ...}; the last rows are those with a policy.
 
-    The module's cost to the rest is taken in the same boot: unloaded ("before"; the boot had loaded it), loaded again,
-    unloaded again ("after"); all three are in "rest". Raises InfraError
+    The module's cost to the rest is taken in the same boot: unloaded (the boot had loaded it), loaded, unloaded, and so
+    on, ROUNDS times; "rest" has all of them, in that order. Raises InfraError
     when the image does not boot or has no mcp-bench, or when the program printed no result.
     """
     with shell(image, board, tools, Options(extra=("-smp", "1"))) as child:
@@ -123,14 +142,12 @@ def run_bench(image: Path, board: Board, tools: Tools) -> dict[str, Any]:
         ask(child, SETTLED, 120)
         result = _printed(child, "--json")
         rest = []
-        for command in ("rmmod mcp", f"insmod {MODULE}", "rmmod mcp"):
+        for command in ("rmmod mcp", *(f"insmod {MODULE}", "rmmod mcp") * ROUNDS):
             if said := ask(child, f"{command} || echo failed"):
                 raise InfraError(f"{command}: {said}")
             rest.append(_printed(child, "--rest"))
-        # The last: eBPF and its types stay in memory.
-        result["rows"] += _with_policies(child)
-    result["idle_overhead"] = overhead(*rest)
-    result["rest"] = dict(zip(("before", "loaded", "after"), rest, strict=True))
+    result["idle_overhead"] = overhead(rest)
+    result["rest"] = rest
     return result
 
 

@@ -57,7 +57,8 @@ def build_selftests(ctx: Context, folder: Path, *arguments: str) -> None:
     """Compile the selftests of `folder`, static, to ctx.out/selftests; `ctx` must have musl's packages."""
     target = ctx.out / "selftests"
     target.mkdir()
-    ctx.run(["make", "-C", folder, *musl.unpack(ctx).make_arguments(), *arguments, f"OUT={target}", "all"])
+    words = [*musl.unpack(ctx).make_arguments(), *arguments, f"OUT={target}", f"OBJ={ctx.work / 'selftests'}"]
+    ctx.run(["make", "-C", folder, f"-j{ctx.jobs}", *words, "all"])
     for program in sorted(target.iterdir()):
         musl.check_static(program)
 

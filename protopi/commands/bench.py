@@ -67,5 +67,5 @@ def print_result(result: dict[str, Any], console: Console) -> None:
         "elsewhere", Column("instructions", justify="right"), Column("for the module", justify="right"), box=None
     )
     for name, share in result["idle_overhead"].items():
-        table.add_row(name, f"{result['rest']['before'][name]:,.0f}", f"{share:.2%}")
+        table.add_row(name, f"{result['rest'][0][name]:,.0f}", f"{share:.2%}")
     console.print(table)
