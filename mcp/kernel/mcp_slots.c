@@ -66,22 +66,33 @@ static unsigned long find_room(const struct mcp_slots *slots, u32 count)
 	return bitmap_find_next_zero_area(slots->map, slots->units, 1, count, 0);
 }
 
-static inline void mark(struct mcp_slots *slots, u32 first, u32 count)
+/* Whose a slot is, and where to look for the next one. */
+static inline u32 own(struct mcp_slots *slots, u32 first, u32 count, void *owner)
 {
-	if (count == 1)
-		__set_bit(first, slots->map);
-	else
-		bitmap_set(slots->map, first, count);
 	slots->used += count;
+	slots->owner[first] = owner;
+	slots->next = first + count < slots->units ? first + count : 1;
+	return first;
 }
 
+static noinline u32 take_room(struct mcp_slots *slots, u32 count, void *owner)
+{
+	unsigned long first = find_room(slots, count);
+
+	if (first >= slots->units)
+		return 0;
+	bitmap_set(slots->map, first, count);
+	return own(slots, first, count, owner);
+}
+
+/* Last, since for one unit it is not even a call. */
 static inline void unmark(struct mcp_slots *slots, u32 first, u32 count)
 {
+	slots->used -= count;
 	if (count == 1)
 		__clear_bit(first, slots->map);
 	else
 		bitmap_clear(slots->map, first, count);
-	slots->used -= count;
 }
 
 /**
@@ -94,18 +105,13 @@ static inline void unmark(struct mcp_slots *slots, u32 first, u32 count)
  */
 u32 mcp_slots_take(struct mcp_slots *slots, u32 count, void *owner)
 {
-	unsigned long first = slots->next;
+	u32 first = slots->next;
 
 	/* Most messages have one unit, and the one behind the last is mostly free. */
-	if (unlikely(count != 1 || test_bit(first, slots->map))) {
-		first = find_room(slots, count);
-		if (first >= slots->units)
-			return 0;
-	}
-	mark(slots, first, count);
-	slots->owner[first] = owner;
-	slots->next = first + count < slots->units ? first + count : 1;
-	return first;
+	if (count != 1 || test_bit(first, slots->map))
+		return take_room(slots, count, owner);
+	__set_bit(first, slots->map);
+	return own(slots, first, 1, owner);
 }
 
 /**
@@ -118,8 +124,8 @@ void mcp_slots_give(struct mcp_slots *slots, u32 first, u32 count)
 {
 	if (WARN_ON_ONCE(!first || !slots->owner[first]))
 		return;
-	unmark(slots, first, count);
 	slots->owner[first] = NULL;
+	unmark(slots, first, count);
 }
 
 /**
