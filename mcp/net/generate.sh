@@ -1,6 +1,6 @@
-#!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# generate.sh YNL [OUT]: what the specification mcp_net.yaml says, as C: the policy and the header of user space.
+# shellcheck shell=sh
+# sh generate.sh YNL [OUT]: what the specification mcp_net.yaml says, as C: the policy and the header of user space.
 # YNL is the kernel's tools/net/ynl. The results are kept in the project, so that a build needs no Python; a test
 # (boot-tests/test_network.py) makes them anew and compares.
 set -eu
