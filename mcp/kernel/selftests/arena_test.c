@@ -251,6 +251,8 @@ static void test_quarter(struct pair *pair)
 	check(good, "all are answered");
 	check_errno(send_on(pair, pair->handle, most, &cookies[0]), 0, "a quarter is free again");
 	check_errno(send_on(pair, handles[0], most, &cookies[1]), 0, "and another");
+	check_errno(send_on(pair, handles[2], 0, &cookies[2]), 0,
+		    "what was released before its answer is given back once");
 	for (size_t i = 0; i < ARRAY_SIZE(handles); i++)
 		close(handles[i]);
 	close(child);

@@ -325,6 +325,34 @@ static void test_nesting_depth(struct pair *pair)
 	check(good, "%s: all are answered, from the inside", pair->path);
 }
 
+/* What is nested may name a tool, if the handle leads to it. */
+static void test_nested_tool(struct pair *pair)
+{
+	struct message request, inner, response;
+	struct mcp_frame frame;
+	int handle;
+
+	if (pair->client.path == BY_IOCTL)
+		return;
+	handle = open_handle(&pair->client.port, pair->name, MCP_RIGHT_QUERY | MCP_RIGHT_READ,
+			     NULL);
+	frame = frame_request(handle, TOOL_READ, "x", 1);
+	if (check(pair_request(pair, &frame, &request), "%s: a request", pair->path)) {
+		frame = frame_nested(request.envelope.cookie, "x", 1);
+		frame.envelope.tool = TOOL_WRITE;
+		check_errno(side_send(&pair->client, &frame, NULL), EACCES,
+			    "%s: within it, a tool that the handle may not call", pair->path);
+		frame.envelope.tool = TOOL_READ;
+		check(!side_send(&pair->client, &frame, NULL) &&
+		      side_next(&pair->server, &inner, SOON) && inner.envelope.tool == TOOL_READ,
+		      "%s: one that it may", pair->path);
+		check(answer(&pair->server, &pair->client, inner.envelope.cookie, &response) &&
+		      answer(&pair->server, &pair->client, request.envelope.cookie, &response),
+		      "%s: both are answered", pair->path);
+	}
+	close(handle);
+}
+
 static void test_nested_dies(struct pair *pair)
 {
 	struct mcp_frame frame = frame_request(pair->handle, TOOL_READ, "x", 1);
@@ -978,7 +1006,8 @@ static void test_path(enum path path)
 {
 	static void (*const scenes[])(struct pair *) = {
 		test_echo, test_stamps, test_answers, test_credit, test_no_credit,
-		test_notify_server, test_nested, test_nested_caller, test_nesting_depth,
+		test_notify_server, test_nested, test_nested_caller, test_nested_tool,
+		test_nesting_depth,
 		test_nested_dies, test_nested_outlived, test_cancel, test_cancel_released,
 		test_followers, test_deadline, test_order,
 	};

@@ -190,8 +190,8 @@ static void test_kinds(enum path path)
 static void test_rights(enum path path)
 {
 	struct mcp_arena plain = { .size = sizeof(plain), .bytes = MCP_ARENA_MIN };
+	struct message request, question;
 	struct mcp_frame frame;
-	struct message request;
 	struct pair pair;
 	struct port bare;
 	__u8 name[MCP_NAME_SIZE];
@@ -215,6 +215,20 @@ static void test_rights(enum path path)
 		if (path != BY_IOCTL)
 			check_errno(side_send(&pair.client, &frame, NULL), EACCES,
 				    "%s: a nested request there", pair.path);
+		if (path != BY_IOCTL) {
+			frame = frame_nested(request.envelope.cookie, "?", 1);
+			check(!side_send(&pair.server, &frame, NULL) &&
+			      side_next(&pair.client, &question, SOON),
+			      "%s: the server asks", pair.path);
+			frame = frame_response(question.envelope.cookie, "x", 1);
+			frame = with_fds(frame, &memory, 1);
+			check_errno(side_send(&pair.client, &frame, NULL), EACCES,
+				    "%s: an answer to that", pair.path);
+			frame = frame_response(question.envelope.cookie, "x", 1);
+			check(!side_send(&pair.client, &frame, NULL) &&
+			      side_next(&pair.server, &question, SOON),
+			      "%s: but for one without", pair.path);
+		}
 		frame = with_fds(frame_response(request.envelope.cookie, "x", 1), &memory, 1);
 		check_errno(side_send(&pair.server, &frame, NULL), 0,
 			    "%s: the server needs no right to answer with one", pair.path);
@@ -240,6 +254,7 @@ static void test_rights(enum path path)
 
 enum drop {
 	DROP_EFAULT,		/* the body cannot be read */
+	DROP_NO_ROOM,		/* above a quarter of the arena */
 	DROP_CANCEL,		/* before delivery */
 	DROP_DEADLINE,
 	DROP_REVOKED,
@@ -253,7 +268,7 @@ enum drop {
 };
 
 static const char *const drop_names[DROPS] = {
-	"the body faults", "cancelled", "the deadline is over", "the handle is revoked",
+	"the body faults", "no room", "cancelled", "the deadline is over", "the handle is revoked",
 	"the server dies", "the client dies", "a late answer", "an answer that nobody takes",
 	"a notification that nobody takes", "a notification without credit",
 };
@@ -282,11 +297,18 @@ static void test_drop(enum path path, enum drop drop)
 		bail_out("a pipe");
 	__s32 fds[] = { ends[1], ends[1] };
 
-	frame = with_fds(frame_request(pair.handle, TOOL_READ, "x", 1), fds, 2);
+	/* Mostly two, and one too: what is done in a loop has to be done the first time. */
+	frame = with_fds(frame_request(pair.handle, TOOL_READ, "x", 1), fds,
+			 drop == DROP_CANCEL ? 1 : 2);
 	switch (drop) {
 	case DROP_EFAULT:
 		frame.body = 64;
 		check_errno(side_send(&pair.client, &frame, NULL), EFAULT, "%s: %s", pair.path,
+			    drop_names[drop]);
+		break;
+	case DROP_NO_ROOM:
+		frame.envelope.len = PAIR_ARENA / 4;
+		check_errno(side_send(&pair.client, &frame, NULL), EMSGSIZE, "%s: %s", pair.path,
 			    drop_names[drop]);
 		break;
 	case DROP_CANCEL:

@@ -94,6 +94,29 @@ static void test_arguments(void)
 	port_close(&port);
 }
 
+/* A later program's structure is longer: good as long as it asks for nothing more. */
+static void test_longer(void)
+{
+	struct {
+		struct mcp_serve args;
+		__u64 more;
+	} longer = { .more = 1 };
+	struct port port;
+	__u8 name[MCP_NAME_SIZE];
+
+	port_need(&port, MCP_ARENA_MIN);
+	test_name(name, "longer");
+	longer.args = serve_args(name);
+	longer.args.size = sizeof(longer);
+	check_errno(call(port.fd, MCP_IOC_SERVE, &longer), E2BIG,
+		    "a longer structure that asks for what this kernel does not know");
+	longer.more = 0;
+	longer.args = serve_args(name);
+	longer.args.size = sizeof(longer);
+	check_errno(call(port.fd, MCP_IOC_SERVE, &longer), 0, "a longer one that does not");
+	port_close(&port);
+}
+
 static void test_names(void)
 {
 	static const char *const bad[] = {
@@ -631,6 +654,7 @@ int main(void)
 {
 	test_begin();
 	test_arguments();
+	test_longer();
 	test_names();
 	test_tables();
 	test_once();
