@@ -298,7 +298,7 @@ def test_its_selftests_pass_on_debian_s_kernel(installed: tuple[Machine, str]) -
     for name in TESTS:
         match = re.search(rf"^@test {name} 0 (\d+) (\d+)$", said, re.MULTILINE)
         assert match, said
-        assert int(match[1]) == int(match[2]) >= 5, said
+        assert int(match[1]) == int(match[2]) >= 3, said
     assert "@rmmod 0" in lines
     assert not re.search("BUG:|WARNING|Oops|leaked", said), said
 
