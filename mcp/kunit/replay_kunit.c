@@ -48,7 +48,9 @@ static void the_edge_of_reach(struct kunit *test)
 /* What a jump passes over was not taken; what lies far behind is out of reach. */
 static void jumps(struct kunit *test)
 {
-	static const u64 by[] = { 2, 63, 64, 65, 127, 128, 959, 960, 961, 1023, 1024, 1025, 1u << 20 };
+	static const u64 by[] = {
+		2, 63, 64, 65, 127, 128, 959, 960, 961, 1023, 1024, 1025, 1u << 20
+	};
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(by); i++) {
@@ -132,4 +134,5 @@ static struct kunit_suite suite = {
 	.name = "mcp_replay",
 	.test_cases = cases,
 };
+
 kunit_test_suite(suite);

@@ -134,7 +134,8 @@ static void check_map(struct kunit *test, const struct slots_test *mine)
 		u16 first = mine->of[unit];
 
 		used += !!first;
-		KUNIT_ASSERT_EQ_MSG(test, test_bit(unit, mine->slots.map), !!first, "unit %u", unit);
+		KUNIT_ASSERT_EQ_MSG(test, test_bit(unit, mine->slots.map), !!first, "unit %u",
+				    unit);
 		KUNIT_ASSERT_PTR_EQ(test, mcp_slots_owner(&mine->slots, unit),
 				    first == unit ? owner_of(unit) : NULL);
 	}
