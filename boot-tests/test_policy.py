@@ -59,13 +59,13 @@ def test_a_policy_is_loaded_on_demand_and_its_tests_pass(built: Built) -> None:
         assert ask(child, OURS).removeprefix(before) == ""
 
 
-def test_a_product_image_carries_them_and_no_test(built: Built) -> None:
-    """`policies:` is true by default."""
+def test_a_product_image_carries_none_unless_it_asks(built: Built) -> None:
+    """`policies:` is false by default: one slot has 28 MiB."""
     built("pi4")
     session = Session(PROJECT, Ui())
     listing = (outputs_of(session, session.plan("pi4"), "rootfs")["rootfs"] / "rootfs.json").read_text()
-    assert "/usr/sbin/mcp-policy" in listing
-    assert "/extra/mcp_bpf.ko" in listing
+    assert "/usr/sbin/mcp-policy" not in listing
+    assert "/extra/mcp_bpf.ko" not in listing
     assert "policy_test" not in listing
 
 

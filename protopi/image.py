@@ -124,7 +124,7 @@ class Image:
     wifi: Wifi | None = None
     partitions: Partitions = field(default_factory=Partitions)
     console_shell: bool = False
-    policies: bool = True
+    policies: bool = False
     test: bool = False
     name: Annotated[str, Merge.NEVER] = ""
     path: Annotated[Path, Merge.NEVER] = Path()

@@ -35,6 +35,7 @@ typedef __s64 s64;
 	false;								\
 })
 
+#define noinline __attribute__((noinline))
 #define unlikely(condition) (condition)
 #define min_t(type, a, b) ((type)(a) < (type)(b) ? (type)(a) : (type)(b))
 #define DIV_ROUND_UP_ULL(n, d) (((u64)(n) + (d) - 1) / (d))
