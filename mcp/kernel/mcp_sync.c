@@ -11,13 +11,14 @@
 
 #include "mcp_internal.h"
 
-/* What was sent must not be sent again: only the wait is left. */
+/*
+ * What was sent must not be sent again: only the wait is left. So a call that is
+ * begun again (-ERESTARTSYS: a stop, the freezer, task work, SA_RESTART) waits on.
+ */
 static int go_on(struct mcp_frame __user *user, u64 cookie, int error)
 {
 	struct mcp_frame frame = { .envelope.cookie = cookie, .handle = -1 };
 
-	if (error == -ERESTARTSYS)
-		error = -EINTR;
 	return copy_to_user(user, &frame, sizeof(frame)) ? -EFAULT : error;
 }
 

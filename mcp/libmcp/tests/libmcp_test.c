@@ -200,8 +200,12 @@ static int raw_call(struct scene *scene, const struct raw_port *port, const stru
 	frame.envelope.kind = MCP_REQUEST;
 	frame.envelope.len = (__u32)len;
 	frame.envelope.reserve = 1024;
-	if (ioctl(port->fd, MCP_IOC_CALL, &frame))
-		return -errno;
+	if (ioctl(port->fd, MCP_IOC_CALL, &frame)) {
+		int error = -errno;
+
+		printf("# %s: a call by hand: %s\n", scene->path, strerror(-error));
+		return error;
+	}
 	got = (const void *)(port->arena + frame.slot);
 	snprintf(scene->text, sizeof(scene->text), "%.*s", (int)got->len, (const char *)got + MCP_BODY_OFFSET);
 	return ioctl(port->fd, MCP_IOC_RELEASE, (unsigned long)frame.slot) ? -errno : 0;
