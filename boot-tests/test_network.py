@@ -187,7 +187,7 @@ def test_the_host_calls_over_a_wire(built: Built) -> None:
         assert ask(child, "modprobe virtio_net; insmod /usr/lib/protopi/mcp_net.ko; echo status $?", 60) == "status 0"
         card = ask(child, f"grep -l {CARD} /sys/class/net/*/address").split("/")[4]
         ask(child, f"ip link set {card} up")
-        ask(child, f"{SELFTESTS}/net_serve {card} {KEY.hex()} > /tmp/serve 2>&1 &")
+        ask(child, f"{SELFTESTS}/net_serve {card} {KEY.hex()} > /tmp/serve 2>&1 & sleep 1")
         assert ask(child, "for i in 1 2 3 4 5; do grep ready /tmp/serve && break; sleep 1; done", 30) == "ready"
         peer = Peer(wire, OURS, bytes.fromhex(CARD.replace(":", "")), KEY)
         talk(peer)
