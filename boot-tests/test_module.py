@@ -237,8 +237,8 @@ PROGRAMS = {
     "stress_test": 6,
     "load_test": 3,
 }
-#: Those that need a kernel with fault injection.
-WITH_FAULTS = {"failnth_test": 86}
+#: Those that need what only the debug kernel has: fault injection, tracepoints; and one that can do more there (suspend).
+WITH_DEBUG = {"failnth_test": 86, "trace_test": 36, "process_test": 70}
 #: 6.12's io_uring warns of itself when a ring with DEFER_TASKRUN ends while commands can be cancelled: its own
 #: io_ring_exit_work() flushes completions where its own assertion does not expect it. No frame of ours is in the trace.
 OF_THE_CORE = "io_lockdep_assert_cq_locked"
@@ -271,7 +271,7 @@ def run_selftest(child: Any, name: str, seconds: float, fewest: int | None = Non
 
 def test_every_selftest_is_run_here() -> None:
     sources = {path.stem for path in (PROJECT.root / "mcp/kernel/selftests").glob("*_test.c")}
-    assert sources - {"mcp_test"} == set(PROGRAMS | WITH_FAULTS)  # what they share
+    assert sources - {"mcp_test"} == set(PROGRAMS | WITH_DEBUG)  # what they share
 
 
 def test_its_selftests_pass(built: Built) -> None:
@@ -291,10 +291,8 @@ def test_its_selftests_pass_under_every_checker(built: Built) -> None:
     """KASAN, lockdep, sleeping in the wrong place, RCU; and kmemleak after the module has gone."""
     image = built("virt-debug")
     with shell(image.path, image.board, image.tools, Options(realtime=True), 900) as child:
-        for name in PROGRAMS:
-            run_selftest(child, name, 900)
-        for name in WITH_FAULTS:
-            run_selftest(child, name, 1800, WITH_FAULTS[name])
+        for name, fewest in (PROGRAMS | WITH_DEBUG).items():
+            run_selftest(child, name, 1800, fewest)
         for seed in range(1, 4):
             said = ask(child, f"STRESS_SECONDS=900 {SELFTESTS}/stress_test 10000 {seed} > /tmp/tap; echo $?", 900)
             assert said == "0", ask(child, "cat /tmp/tap")

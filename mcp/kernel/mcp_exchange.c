@@ -24,6 +24,7 @@
 
 #include "compat.h"
 #include "mcp_internal.h"
+#include "mcp_trace.h"
 
 #define BUCKET_BITS 8
 
@@ -500,6 +501,7 @@ bool mcp_exchange_end(struct mcp_exchange *exchange, int error)
 	}
 	end_caller(exchange, error, &ending);
 	spin_unlock(&caller->lock);
+	trace_mcp_complete(exchange, error, 0);
 	mcp_policy_complete(exchange, error, 0);
 
 	if (ending.cmd)

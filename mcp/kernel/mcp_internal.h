@@ -592,6 +592,7 @@ enum mcp_serve_state {
  * @allowed: when a policy allowed it, CLOCK_MONOTONIC ns; 0 if none was asked
  * @tool: of the request, if a policy allowed it
  * @length: of the request's body, likewise
+ * @began: when it was sent, CLOCK_MONOTONIC ns; 0 if nobody traced that
  * @expiry_first: the handle ends before the caller's deadline
  * @sender: stamp of the request
  * @uid: of the task that sent the request; for logs
@@ -637,6 +638,9 @@ struct mcp_exchange {
 	u64 start_time;
 	u32 tool;
 	u32 length;
+#ifdef CONFIG_TRACEPOINTS
+	u64 began;
+#endif
 	struct hrtimer timer;
 	struct work_struct expire;
 };

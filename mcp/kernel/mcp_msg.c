@@ -15,6 +15,7 @@
 #include <linux/uaccess.h>
 
 #include "mcp_internal.h"
+#include "mcp_trace.h"
 
 static struct kmem_cache *cache;
 
@@ -55,6 +56,7 @@ struct mcp_taken mcp_msg_take(struct mcp_msg *msg)
 {
 	struct mcp_taken taken = { .slot = mcp_msg_slot(msg) };
 
+	trace_mcp_deliver(msg);
 	if (msg->kind == MCP_REQUEST)
 		msg->exchange->serve_state = MCP_SERVE_OPEN;
 	if (unlikely(msg->files)) {
@@ -188,6 +190,7 @@ struct io_uring_cmd *mcp_msg_push(struct mcp_msg *msg)
 	struct mcp_exchange *exchange = msg->exchange;
 	struct io_uring_cmd *cmd;
 
+	trace_mcp_send(msg);
 	if (msg->flags & MCP_MSG_TO_SERVER) {
 		/* A call that waits for its answer also gets what is asked of it. */
 		if (exchange->to_parent && exchange->parent->answer == MCP_ANSWER_TASK)

@@ -16,6 +16,7 @@
 #include <linux/uaccess.h>
 
 #include "mcp_internal.h"
+#include "mcp_trace.h"
 
 /* The server is the handle's endpoint. */
 static int aim_at_endpoint(struct mcp_exchange *exchange, const struct mcp_frame *frame)
@@ -268,6 +269,14 @@ static int join_parent(struct mcp_exchange *exchange)
 	return error;
 }
 
+/* For the latency that mcp_complete tells. */
+static void note_begin(struct mcp_exchange *exchange)
+{
+#ifdef CONFIG_TRACEPOINTS
+	exchange->began = trace_mcp_complete_enabled() ? ktime_get_ns() : 0;
+#endif
+}
+
 /**
  * mcp_request_publish() - the server gets it
  * @exchange: from mcp_request_prepare(); until the server has it, its reference
@@ -291,6 +300,7 @@ int mcp_request_publish(struct mcp_exchange *exchange, const struct mcp_frame *f
 	bool last;
 	int error;
 
+	note_begin(exchange);
 	mcp_exchange_add(exchange);
 	mcp_exchange_arm(exchange);
 	error = join_parent(exchange) ?: tell_cookie(frame, exchange->cookie);

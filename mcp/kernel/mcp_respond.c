@@ -9,6 +9,7 @@
  *          won; an answer that comes second is late.
  */
 #include "mcp_internal.h"
+#include "mcp_trace.h"
 
 /* Claim the space for the answer. */
 static int begin(struct mcp_exchange *exchange, const struct mcp_envelope *envelope,
@@ -80,6 +81,7 @@ static int commit(struct mcp_exchange *exchange, const struct mcp_envelope *enve
 	if (gone)
 		mcp_msg_free(response);
 	if (!error) {
+		trace_mcp_complete(exchange, 0, envelope->len);
 		mcp_policy_complete(exchange, 0, envelope->len);
 		mcp_exchange_end_children(exchange);
 		mcp_exchange_leave(exchange);

@@ -12,6 +12,7 @@
 #include <linux/percpu.h>
 
 #include "mcp_internal.h"
+#include "mcp_trace.h"
 
 DEFINE_PER_CPU(struct mcp_stats, mcp_stats);
 
@@ -55,6 +56,7 @@ u64 mcp_refused_count(u32 reason)
  */
 int mcp_refused(int error)
 {
+	trace_mcp_drop(error);
 	/* What a policy answers may be any number: those that are no errno are 0. */
 	atomic64_inc(&refusals[error < 0 && -error < MCP_REASONS ? -error : 0]);
 	return error;

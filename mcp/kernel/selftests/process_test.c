@@ -357,6 +357,31 @@ static void test_freezer(void)
 	rmdir(root);
 }
 
+/*
+ * The machine goes to sleep and comes back, as far as a test level of the kernel
+ * lets it: all other tasks frozen, and devices asleep; five seconds each.
+ */
+static void test_suspend(void)
+{
+	static const char *const levels[] = { "freezer", "devices" };
+	struct sleeper sleepers[WAITS];
+
+	for (size_t i = 0; i < ARRAY_SIZE(levels); i++) {
+		if (!write_file("/sys/power", "pm_test", levels[i])) {
+			printf("# this kernel cannot try to suspend\n");
+			return;
+		}
+		for (enum wait wait = 0; wait < WAITS; wait++)
+			sleeper_need(&sleepers[wait], wait, levels[i]);
+		check(write_file("/sys/power", "state", "freeze"), "suspend: %s: it comes back", levels[i]);
+		for (enum wait wait = 0; wait < WAITS; wait++) {
+			check(answer(&sleepers[wait]), "suspend: %s: an answer after it", levels[i]);
+			sleeper_end(&sleepers[wait], wait, levels[i]);
+		}
+	}
+	write_file("/sys/power", "pm_test", "none");
+}
+
 /* ---- Two that wait for each other ---------------------------------------- */
 
 /* Serves @own, calls @other with a deadline, and gives what came of it. */
@@ -416,6 +441,7 @@ int main(int count, char **words)
 	for (enum wait wait = 0; wait < WAITS; wait++)
 		test_stop(wait);
 	test_freezer();
+	test_suspend();
 	test_each_other();
 	return test_end();
 }
