@@ -77,6 +77,14 @@ out:
 	return error;
 }
 
+static void require_all(void)
+{
+	mutex_lock(&mcp_registry_lock);
+	WRITE_ONCE(all_required, true);
+	mcp_policy_watch();
+	mutex_unlock(&mcp_registry_lock);
+}
+
 /**
  * mcp_ioctl_require() - answer MCP_IOC_REQUIRE
  * @file: the opener's credential decides
@@ -97,17 +105,13 @@ long mcp_ioctl_require(struct file *file, struct mcp_require __user *user)
 	if (require.flags || length < 0)
 		return -EINVAL;
 	error = file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN) ? 0 : -EPERM;
+	if (!error && length)
+		error = require_name(require.name);
+	else if (!error)
+		require_all();
 	/* A record that is lost does not keep the rule from being made stricter. */
 	mcp_audit_name("require", require.name, error);
-	if (error)
-		return error;
-	if (length)
-		return require_name(require.name);
-	mutex_lock(&mcp_registry_lock);
-	WRITE_ONCE(all_required, true);
-	mcp_policy_watch();
-	mutex_unlock(&mcp_registry_lock);
-	return 0;
+	return error;
 }
 
 /* The module goes, so nobody asks any more. */

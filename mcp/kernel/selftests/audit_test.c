@@ -16,6 +16,7 @@
 #include <linux/audit.h>
 #include <linux/netlink.h>
 
+#include "mcp_module.h"
 #include "mcp_test.h"
 
 #define USER 3001
@@ -273,6 +274,41 @@ static void test_off(struct scene *scene)
 	check_errno(enable(1), 0, "audit is switched on");
 }
 
+/*
+ * A policy is required of one name after the other, until no more fit. That ends
+ * with the module alone, so it is loaded again.
+ */
+static void test_require(const struct listener *listener)
+{
+	struct mcp_require args = { .size = sizeof(args) };
+	struct port port;
+	char text[1024];
+	int error = 0;
+
+	if (!module_path()) {
+		printf("# mcp.ko is not where it can be loaded from\n");
+		return;
+	}
+	port_need(&port, 0);
+	for (int i = 0; i < 1000 && !error; i++) {
+		char suffix[16];
+
+		snprintf(suffix, sizeof(suffix), "audit.%d", i);
+		test_name(args.name, suffix);
+		error = call(port.fd, MCP_IOC_REQUIRE, &args);
+		text[0] = 0;
+		next_record(listener, args.name, text, sizeof(text), SOON);
+		if (i && !error)
+			continue;
+		check(!strncmp(text, "mcp op=require ", 15) &&
+		      strstr(text, error ? " res=0 errno=28" : " res=1 errno=0"),
+		      "REQUIRE: the record of name %d says what came of it", i);
+	}
+	check_errno(error, ENOSPC, "the last name is too many");
+	port_close(&port);
+	check(module_reload(), "the module is loaded again");
+}
+
 int main(void)
 {
 	struct scene scene = { 0 };
@@ -284,9 +320,10 @@ int main(void)
 	test_denial(&scene);
 	test_forgery(&scene);
 	test_off(&scene);
-	check_errno(enable(scene.listener.enabled), 0, "audit is as it was");
 	port_close(&scene.client);
 	port_close(&scene.server);
+	test_require(&scene.listener);
+	check_errno(enable(scene.listener.enabled), 0, "audit is as it was");
 	close(scene.listener.fd);
 	return test_end();
 }
