@@ -146,6 +146,7 @@ def run_bench(image: Path, board: Board, tools: Tools) -> dict[str, Any]:
             if said := ask(child, f"{command} || echo failed"):
                 raise InfraError(f"{command}: {said}")
             rest.append(_printed(child, "--rest"))
+        result["rows"] += _with_policies(child)
     result["idle_overhead"] = overhead(rest)
     result["rest"] = rest
     return result
