@@ -224,7 +224,8 @@ def add_kernel(ctx: Context, tree: Tree) -> str:
             for path in sorted((folder / "selftests").iterdir()):
                 tree.write(f"usr/lib/protopi/selftests/{path.name}", path.read_bytes(), 0o755)
     if ctx.params["test"]:
-        tree.write("usr/lib/protopi/mcp-bench", (ctx.input("mcp_bench") / "mcp-bench").read_bytes(), 0o755)
+        for path in sorted(ctx.input("mcp_bench").iterdir()):
+            tree.write(f"usr/lib/protopi/{path.name}", path.read_bytes(), 0o755)
         for path in sorted((ctx.input("libmcp") / "tests").iterdir()):
             tree.write(f"usr/lib/protopi/libmcp/{path.name}", path.read_bytes(), 0o755)
     for path in sorted(ctx.input("init").iterdir()):
