@@ -34,7 +34,7 @@ pytestmark = pytest.mark.image
 PROJECT = Project.here()
 IMAGE = "virt-test"
 #: The programs, and the fewest checks that each makes. net_test is the last: it unloads mcp_net.ko.
-PROGRAMS = {"xdp_test": 18, "net_test": 170}
+PROGRAMS = {"xdp_test": 18, "tool_test": 69, "net_test": 170}
 #: One that wants mcp_net.ko not to be loaded.
 BYPASS = {"bypass_test /usr/lib/protopi/mcp-bypass": 40}
 #: A program for the host's test, which checks nothing itself.
@@ -209,6 +209,7 @@ def test_a_product_image_carries_them_and_no_test(built: Built) -> None:
     built("pi4")
     session = Session(PROJECT, Ui())
     listing = (outputs_of(session, session.plan("pi4"), "rootfs")["rootfs"] / "rootfs.json").read_text()
+    assert "/usr/sbin/mcp-net" in listing
     assert "/usr/sbin/mcp-xdp" in listing
     assert "/extra/mcp_net.ko" in listing
     assert "net_test" not in listing

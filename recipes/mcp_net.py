@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""mcp_net.ko, MCP in Ethernet frames, and mcp-xdp, which drops bad ones at the door; and their tests.
+"""mcp_net.ko, MCP in Ethernet frames; mcp-net, which binds it; mcp-xdp, which drops bad frames at the door; and tests.
 
-Outputs: mcp_net.ko (stripped of debug information), mcp-xdp (static, arm64, the XDP program within), selftests/NAME
-(static, arm64, TAP on standard output).
+Outputs: mcp_net.ko (stripped of debug information), mcp-net (static, arm64), mcp-xdp (likewise, the XDP program
+within), selftests/NAME (static, arm64, TAP on standard output).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from recipes.mcp_module import SYMBOLS, McpModule
 if TYPE_CHECKING:
     from protopi.step import Context
 
-PROGRAM = "mcp-xdp"
+#: Each program, and the folder of its Makefile.
+PROGRAMS = {"mcp-net": "mcp/net/tool", "mcp-xdp": "mcp/xdp"}
 MODULE = "mcp_net.ko"
 #: It has no kfuncs and no struct_ops.
 BTF = False
@@ -28,7 +29,7 @@ class McpNet(Recipe):
     """The network module for exactly one kernel, and the programs that go with it."""
 
     name = "mcp_net"
-    summary = "MCP in Ethernet frames: mcp_net.ko, mcp-xdp, and their tests"
+    summary = "MCP in Ethernet frames: mcp_net.ko, mcp-net, mcp-xdp, and their tests"
     licence = "GPL-2.0-only"
 
     def inputs(self) -> Inputs:
@@ -49,10 +50,13 @@ class McpNet(Recipe):
         external_module.check_module(ctx, module, btf=BTF)
         external_module.strip_module(ctx, module)
 
-        external_module.build_selftests(ctx, ctx.work / "mcp/net/selftests", f"MCP={ctx.work / 'mcp/include/uapi'}")
+        uapi = f"MCP={ctx.work / 'mcp/include/uapi'}"
+        external_module.build_selftests(ctx, ctx.work / "mcp/net/selftests", uapi)
         # musl was unpacked for the tests.
         libc = musl.Musl(ctx.work / "musl", ctx.work / "uapi")
-        objects = ctx.work / "xdp"
-        ctx.run(["make", "-C", ctx.work / "mcp/xdp", *libc.make_arguments(), f"DEVEL={devel}", f"OUT={objects}", "all"])
-        shutil.copy2(objects / PROGRAM, ctx.out / PROGRAM)
-        musl.check_static(ctx.out / PROGRAM)
+        for program, folder in PROGRAMS.items():
+            objects = ctx.work / program
+            words = [*libc.make_arguments(), uapi, f"DEVEL={devel}", f"OUT={objects}"]
+            ctx.run(["make", "-C", ctx.work / folder, *words, "all"])
+            shutil.copy2(objects / program, ctx.out / program)
+            musl.check_static(ctx.out / program)

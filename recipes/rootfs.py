@@ -211,7 +211,8 @@ def add_kernel(ctx: Context, tree: Tree) -> str:
     """Add modules, PID 1 and what was compiled with it; returns the kernel's release."""
     made = {"mcp.ko": ctx.input("mcp_module"), "protopi_firmware.ko": ctx.input("firmware_module")}
     made["mcp_net.ko"] = ctx.input("mcp_net")
-    tree.write("usr/sbin/mcp-xdp", (made["mcp_net.ko"] / "mcp-xdp").read_bytes(), 0o755)
+    for program in ("mcp-net", "mcp-xdp"):
+        tree.write(f"usr/sbin/{program}", (made["mcp_net.ko"] / program).read_bytes(), 0o755)
     if ctx.params["policies"]:
         made["mcp_bpf.ko"] = ctx.input("mcp_policies")
         tree.write("usr/sbin/mcp-policy", (made["mcp_bpf.ko"] / "mcp-policy").read_bytes(), 0o755)

@@ -61,7 +61,7 @@ def _module_name(path: str) -> str:
 
 
 #: What modules of ours need of each other; modprobe loads it first.
-NEEDS: Mapping[str, tuple[str, ...]] = {"mcp_bpf.ko": ("mcp.ko",)}
+NEEDS: Mapping[str, tuple[str, ...]] = {"mcp_bpf.ko": ("mcp.ko",), "mcp_net.ko": ("mcp.ko",)}
 
 
 def copy_modules(tree: Tree, source: Path, extra: Mapping[str, Path]) -> str:
