@@ -7,13 +7,15 @@ Its own tests play the peer over a pair of devices; here the host is the peer to
 from __future__ import annotations
 
 import contextlib
+import itertools
+import random
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from module_bench import DEVEL, Bench, open_bench, outputs_of
-from network_peer import Peer, Wire
+from network_peer import Peer, Wire, malformed, strange_messages
 from test_module import CHECKS, LOUD, OF_THE_CORE, REPORTS, SELFTESTS, SETTLED
 
 from protopi.api import Session
@@ -42,10 +44,15 @@ HELPERS = {"net_serve"}
 LOAD_DEVICES = "modprobe veth; echo status $?"
 LOAD = "insmod /usr/lib/protopi/mcp_net.ko; echo status $?"
 GENERATED = ("include/uapi/linux/mcp_net.h", "net/mcp_net_gen.h", "net/mcp_net_gen.c")
+WAIT = "for i in 1 2 3 4 5 6 7 8 9; do grep {} {} && break; sleep 1; done"
 #: Of the network card that only the host's test has.
 CARD = "52:54:00:00:fa:f0"
-OURS = bytes.fromhex("5254000000fe")
+OURS = "52:54:00:00:00:fe"
 KEY = bytes(range(32))
+#: Frames that the host spoils; so many at a time, with a good call after each time.
+FUZZED, STRANGE, AT_ONCE, SEED = 2000, 500, 40, 2026
+#: Counters of frames that became nothing.
+DROPS = ("malformed", "strange", "limited", "overflow", "forged", "replayed", "expired", "unmapped", "lost")
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +151,7 @@ def free_port() -> int:
 def talk(peer: Peer) -> None:
     """Calls, and what must not become one."""
     assert any(peer.connect(seconds=1) for _ in range(20))
-    assert peer.limits == (1428, 32, 1000, 180)
+    assert peer.limits == (1428, 32, 4000, 180)
     answer = peer.call(1, b"hello")
     assert answer is not None
     assert (answer.cookie, answer.status, answer.body) == (1, 0, b"olleh")
@@ -172,6 +179,53 @@ def talk(peer: Peer) -> None:
     assert answer.body == b"niaga"
 
 
+def counters(child: Any) -> dict[str, int]:
+    """What mcp-net shows, but for the names of devices and peers."""
+    lines = [line.split() for line in ask(child, "mcp-net show").splitlines()]
+    return {name: int(value) for name, value in lines if value.isdigit()}
+
+
+def good_call(peer: Peer, cookies: Iterator[int]) -> None:
+    cookie = next(cookies)
+    answer = peer.call(cookie, b"%d" % cookie)
+    assert answer is not None
+    assert (answer.cookie, answer.status, answer.body) == (cookie, 0, (b"%d" % cookie)[::-1])
+
+
+def send_batches(peer: Peer, cookies: Iterator[int], frames: Iterator[bytes], count: int) -> int:
+    """Send so many, with good calls before, between and after; how many calls that were."""
+    good_call(peer, cookies)
+    calls = 1
+    for start in range(0, count, AT_ONCE):
+        for frame in itertools.islice(frames, min(AT_ONCE, count - start)):
+            peer.wire.send(frame)
+        # What is said about strange messages comes first.
+        while peer.message(0.2) is not None:
+            pass
+        good_call(peer, cookies)
+        calls += 1
+    return calls
+
+
+def spoil(child: Any, peer: Peer) -> None:
+    """Frames that nobody sealed are all dropped and counted; messages that make no sense disturb nobody."""
+    random.seed(SEED)
+    cookies = itertools.count(1 << 40)
+    assert any(peer.connect(peer.their_id, seconds=1) for _ in range(20))
+    before = counters(child)
+    calls = send_batches(peer, cookies, malformed(peer), FUZZED)
+    after = counters(child)
+    more = {name: after[name] - before[name] for name in after}
+    assert sum(more[name] for name in DROPS) == FUZZED, more
+    assert (more["rx"], more["tx"], more["sessions"]) == (calls, calls, 0), more
+    assert all(more[name] for name in ("malformed", "strange", "limited", "forged")), more
+    assert after["session"] == peer.their_id
+
+    calls = send_batches(peer, cookies, strange_messages(peer), STRANGE)
+    rx = counters(child)["rx"] - after["rx"]
+    assert rx == STRANGE + calls, "each of them was authentic"
+
+
 def test_the_host_calls_over_a_wire(built: Built) -> None:
     image = built(IMAGE)
     with socket.socket() as listener, contextlib.ExitStack() as stack:
@@ -191,17 +245,24 @@ def test_the_host_calls_over_a_wire(built: Built) -> None:
         wire.receive(1)
         assert wire.connection is not None
         stack.enter_context(wire.connection)
-        assert ask(child, "modprobe virtio_net; insmod /usr/lib/protopi/mcp_net.ko; echo status $?", 60) == "status 0"
+        assert ask(child, "modprobe virtio_net; echo status $?", 60) == "status 0"
         card = ask(child, f"grep -l {CARD} /sys/class/net/*/address").split("/")[4]
         ask(child, f"ip link set {card} up")
-        ask(child, f"{SELFTESTS}/net_serve {card} {KEY.hex()} > /tmp/serve 2>&1 & sleep 1")
-        assert ask(child, "for i in 1 2 3 4 5; do grep ready /tmp/serve && break; sleep 1; done", 30) == "ready"
-        peer = Peer(wire, OURS, bytes.fromhex(CARD.replace(":", "")), KEY)
+        ask(child, f"{SELFTESTS}/net_serve host > /tmp/serve 2>&1 & sleep 1")
+        assert ask(child, WAIT.format("ready", "/tmp/serve"), 30) == "ready"
+        digits = "".join(f"\\{byte:03o}" for byte in KEY)
+        ask(child, f"umask 077; printf '{digits}' > /tmp/key")
+        bind = f"mcp-net bind {card} host /tmp/key peer={OURS} frames=4000"
+        ask(child, f"({bind}; echo status $?) > /tmp/bind 2>&1 & sleep 1")
+        assert ask(child, WAIT.format("bound", "/tmp/bind"), 30) == "bound"
+        peer = Peer(wire, OURS, CARD, KEY)
         talk(peer)
+        spoil(child, peer)
         answer = peer.call(7, b"stop")
         assert answer is not None
         assert answer.body == b"pots"
-        assert ask(child, "wait; cat /tmp/serve") == "ready"
+        assert ask(child, "wait; grep -v '^# kind' /tmp/serve", 60) == "ready"
+        assert ask(child, "cat /tmp/bind") == "bound\nmcp-net: the binding has ended\nstatus 3"
         assert ask(child, "rmmod mcp_net; echo status $?") == "status 0"
 
 
