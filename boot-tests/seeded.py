@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Seeded bugs: known faults of fixed classes (mcp/seeded/*.patch), each built into an mcp.ko that a test must fail.
+"""Seeded bugs: known faults of fixed classes (mcp/seeded/*.patch), each built into an mcp.ko, or an mcp_net.ko, that a
+test must fail.
 
 A bug is found when a selftest that its patch names fails, when the kernel reports a fault, when the
 module cannot be unloaded afterwards, or when the machine hangs or dies. Machines are used again until one of the last
@@ -45,6 +46,8 @@ class Bug:
     kind: str
     fault: str
     tests: tuple[str, ...]
+    #: In mcp_net.ko, which is loaded after an mcp.ko without a fault.
+    net: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ def load(folder: Path) -> list[Bug]:
         found = _HEADER.match(path.read_text())
         if not found:
             raise ValueError(f"{path.name}: no Class, Fault and Test before its patch")
-        bugs.append(Bug(path.stem, path, found["kind"], found["fault"], tuple(found["tests"].split())))
+        tests, net = tuple(found["tests"].split()), found["file"].startswith("net/")
+        bugs.append(Bug(path.stem, path, found["kind"], found["fault"], tests, net))
     return bugs
 
 
@@ -72,22 +76,25 @@ set -e
 good=$1; shift
 # The path is part of what kbuild remembers, so each copy of the objects stands at the same one.
 cp -r good tree
-make -s -C "$DEVEL" M=/host/bench/tree/kernel $MAKE modules
+for m in kernel net; do make -s -C "$DEVEL" M=/host/bench/tree/$m $MAKE modules; done
 cp tree/kernel/mcp.ko disk/"$good".ko
+cp tree/net/mcp_net.ko disk/"$good"-net.ko
 mv tree made
 for patch; do
     rm -rf tree
     cp -a made tree
     patch -s -F0 -p1 -d tree < patches/"$patch".patch
-    make -s -C "$DEVEL" M=/host/bench/tree/kernel $MAKE modules
-    cp tree/kernel/mcp.ko disk/"$patch".ko
+    m=kernel
+    ! grep -q '^--- a/net/' patches/"$patch".patch || m=net
+    make -s -C "$DEVEL" M=/host/bench/tree/$m $MAKE modules
+    cp tree/$m/mcp*.ko disk/"$patch".ko
 done
 for module in disk/*.ko; do aarch64-linux-gnu-strip --strip-debug "$module"; done
 """
 
 
 def build(bench: Bench, bugs: Sequence[Bug]) -> Path:
-    """Build the module without a fault (good.ko) and with each (NAME.ko); the folder that they are in.
+    """Build the modules without a fault (good.ko, good-net.ko) and with each (NAME.ko); the folder that they are in.
 
     Only what a fault touches is compiled again. Raises InfraError when a patch does not apply or does not compile.
     """
@@ -106,17 +113,20 @@ def build(bench: Bench, bugs: Sequence[Bug]) -> Path:
 
 def _after(child: Any, before: str) -> str:
     """What is wrong once a program has ended: the module stays, or the kernel has complained."""
+    # net_test has unloaded it, if all went well.
+    ask(child, "! grep -q '^mcp_net ' /proc/modules || rmmod mcp_net", SECONDS)
     if "status 0" not in ask(child, "rmmod mcp; echo status $?", SECONDS):
         return "rmmod"
     loud = ask(child, _LOUD, SECONDS).removeprefix(before).strip()
     return f"kernel log: {loud.splitlines()[0][:60]}" if loud else ""
 
 
-def try_one(child: Any, name: str, tests: Sequence[str]) -> Verdict:
-    """Load NAME.ko on a machine without a module, and run the tests until one fails."""
+def try_one(child: Any, name: str, tests: Sequence[str], *, net: bool = False) -> Verdict:
+    """Load NAME.ko on a machine without a module, and run the tests until one fails. `net`: see Bug."""
+    load = f"insmod {MODULES}/good.ko && modprobe veth && insmod" if net else "insmod"
     try:
         before = ask(child, _LOUD, SECONDS)
-        if "status 0" not in ask(child, f"insmod {MODULES}/{name}.ko; echo status $?", SECONDS):
+        if "status 0" not in ask(child, f"{load} {MODULES}/{name}.ko; echo status $?", SECONDS):
             return Verdict(name, "insmod", spent=True)
         by = ""
         for test in tests:
@@ -139,7 +149,7 @@ def campaign(bugs: Sequence[Bug], machine: Callable[[], contextlib.AbstractConte
             spent = False
             while left and not spent:
                 bug = left.pop(0)
-                verdict = try_one(child, bug.name, bug.tests)
+                verdict = try_one(child, bug.name, bug.tests, net=bug.net)
                 spent = verdict.spent
                 yield verdict
 

@@ -43,7 +43,8 @@ def test_it_applies_and_names_tests(bug: Bug) -> None:
     done = subprocess.run(check, cwd=PROJECT.root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Checking patch" in done.stderr, "a patch of nothing"
-    assert all((PROJECT.root / "mcp/kernel/selftests" / f"{test}.c").is_file() for test in bug.tests)
+    folder = PROJECT.root / "mcp" / ("net" if bug.net else "kernel") / "selftests"
+    assert all((folder / f"{test}.c").is_file() for test in bug.tests)
 
 
 @pytest.mark.image
@@ -68,9 +69,11 @@ def test_they_are_found(built: Callable[[str], BuiltImage], tmp_path: Path) -> N
             yield child
 
     with machine() as child:
-        tests = sorted({test for bug in BUGS for test in bug.tests})
-        control = try_one(child, "good", tests)
-    assert control.by == "", f"the module without a fault: {control.by}"
+        for name, net in (("good", False), ("good-net", True)):
+            tests = sorted({test for bug in BUGS if bug.net == net for test in bug.tests})
+            assert tests
+            control = try_one(child, name, tests, net=net)
+            assert control.by == "", f"{name}, without a fault: {control.by}"
 
     verdicts = []
     for verdict in campaign(BUGS, machine):

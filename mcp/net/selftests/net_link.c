@@ -166,6 +166,17 @@ int veth_delete(const char *name)
 	return exchange(NETLINK_ROUTE, &request);
 }
 
+int mtu_set(const char *name, int mtu)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), error;
+	struct ifreq request = { .ifr_mtu = mtu };
+
+	strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+	error = ioctl(fd, SIOCSIFMTU, &request) ? -errno : 0;
+	close(fd);
+	return error;
+}
+
 /* ---- The family ---------------------------------------------------------- */
 
 static const struct nlattr *find(const unsigned char *at, const unsigned char *end, int type)

@@ -19,6 +19,8 @@ void space_enter(int space);
 /* @name in the current namespace, @peer in another one; both are up. */
 int veth_need(const char *name, const char *peer, int space);
 int veth_delete(const char *name);
+/* Of a device of the current namespace. */
+int mtu_set(const char *name, int mtu);
 
 /* Attributes of a request: 0 leaves one out, but for @handle and @key. */
 struct net_bind {

@@ -138,6 +138,7 @@ bool peer_take_hello2(struct net_peer *peer, int milliseconds)
 	derive(peer, peer->tx_key, "mcp to server");
 	derive(peer, peer->rx_key, "mcp to client");
 	peer->sent = 0;
+	peer->heard = 0;
 	return true;
 }
 
@@ -225,9 +226,16 @@ void peer_say(struct net_peer *peer, const struct net_message *message, const vo
 bool peer_hear(struct net_peer *peer, struct net_message *message, struct net_frame *frame,
 	       size_t *len, int milliseconds)
 {
+	uint64_t counter;
+
 	if (!peer_frame(peer, DATA, frame, milliseconds) || frame->size < BODY_AT + 16 ||
 	    memcmp(frame->bytes + 18, &peer->id, 4) || !unseal(peer, frame))
 		return false;
+	memcpy(&counter, frame->bytes + 22, sizeof(counter));
+	/* Nothing between the two devices changes the order of frames. */
+	if (counter <= peer->heard)
+		bail_out("a counter was used twice");
+	peer->heard = counter;
 	memcpy(message, frame->bytes + 30, sizeof(*message));
 	*len = frame->size - BODY_AT - 16;
 	return true;

@@ -35,7 +35,7 @@ struct net_peer {
 	int socket, ifindex;
 	unsigned char own[6], other[6], key[32];
 	uint32_t id, their_id;
-	uint64_t sent;
+	uint64_t sent, heard;	/* the last counter of each side */
 	unsigned char tx_key[32], rx_key[32];
 	struct net_frame hello1, hello2;
 	uint32_t limits[4];

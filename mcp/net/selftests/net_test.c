@@ -427,6 +427,36 @@ static void test_malformed(struct lab *lab)
 	net_unbind();
 }
 
+static int their_mtu(const struct lab *lab, int mtu)
+{
+	int here = space_here(), error;
+
+	space_enter(lab->there);
+	error = mtu_set(THEIRS, mtu);
+	space_enter(here);
+	close(here);
+	return error;
+}
+
+/* A pair of devices passes up to four bytes more than the receiver's MTU: room for a tag. */
+static void test_larger_than_mtu(struct lab *lab)
+{
+	struct net_message message = request(1);
+	unsigned char body[MAX + 4] = { 0 };
+
+	bind_plain(lab);
+	if (!check(peer_connect(&lab->peer, 0), "a session"))
+		return;
+	check_errno(their_mtu(lab, MTU + 100), 0, "the peer's device takes larger frames");
+	for (size_t more = 1; more <= 4; more++)
+		peer_say(&lab->peer, &message, body, MAX + more);
+	check(becomes(COUNT(MALFORMED), 4) && counted(COUNT(RX)) == 1,
+	      "frames above our MTU are none, though their peer has sealed them");
+	check_errno(their_mtu(lab, MTU), 0, "as before");
+	check(round_trip(lab, 2, MAX), "the largest that fits");
+	net_unbind();
+}
+
 /* ---- Calls --------------------------------------------------------------- */
 
 static void test_calls(struct lab *lab)
@@ -938,6 +968,7 @@ int main(void)
 	test_binding(&lab);
 	test_handshake(&lab);
 	test_malformed(&lab);
+	test_larger_than_mtu(&lab);
 	test_calls(&lab);
 	test_nested(&lab);
 	test_inflight(&lab);
