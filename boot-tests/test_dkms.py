@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""mcp.ko by DKMS: it builds without a word on kernels as Debian ships them, is signed by a user's key, and works there.
+"""mcp.ko and mcp_net.ko by DKMS: they build without a word on kernels as Debian ships them and are signed by a user's
+key; mcp.ko works there.
 
 The real dkms runs, in the tools tree, as on a Debian machine but for three things: it compiles for arm64 on amd64, its
 folders lie elsewhere, and there is no depmod. The kernels are recipes/stock_kernel.py's; no image is built.
@@ -31,6 +32,8 @@ pytestmark = pytest.mark.image
 PROJECT = Project.here()
 CONF = PROJECT.root / "mcp/dkms.conf"
 RELEASES = [f"{version}-arm64" for version in KERNELS]
+#: Each module, and those that it needs.
+MODULES = {"mcp": "", "mcp_net": "mcp,libchacha20poly1305"}
 #: What every run begins with. dkms strips with the machine's own strip, which knows no arm64.
 PREPARE = """
 mkdir -p /tmp/bin && ln -s /usr/bin/aarch64-linux-gnu-strip /tmp/bin/strip && export PATH=/tmp/bin:$PATH
@@ -81,17 +84,17 @@ class Machine:
         usual = r"#.*|DKMS .*|[A-Z][a-z]{2} [A-Z][a-z]{2} .*|Building module\(s\)|  [A-Z]+ +(\[M\] +)?\S+|make.*|-*"
         return "\n".join(line for line in text.splitlines() if not re.fullmatch(usual, line))
 
-    def module(self, release: str) -> Path:
+    def module(self, release: str, module: str = "mcp") -> Path:
         """Where modprobe will find it."""
-        found = list((self.folder / "modules" / release).rglob("mcp.ko*"))
-        assert [path.relative_to(self.folder / "modules" / release).as_posix() for path in found] == [
-            "updates/dkms/mcp.ko"
-        ]
-        return found[0]
+        top = self.folder / "modules" / release
+        found = {path.stem: path for path in top.rglob("mcp*.ko*")}
+        places = {name: path.relative_to(top).as_posix() for name, path in found.items()}
+        assert places == {name: f"updates/dkms/{name}.ko" for name in MODULES}
+        return found[module]
 
-    def field(self, release: str, name: str) -> str:
-        """A field of the installed module."""
-        path = self.module(release).relative_to(self.folder)
+    def field(self, release: str, name: str, module: str = "mcp") -> str:
+        """A field of an installed module."""
+        path = self.module(release, module).relative_to(self.folder)
         status, said = self.run(f"modinfo -F {name} {path}")
         assert status == 0, said
         return said.strip()
@@ -151,9 +154,10 @@ def installed(request: pytest.FixtureRequest, outputs: tuple[Path, Path]) -> Ite
 def test_it_builds_without_a_word(installed: tuple[Machine, str]) -> None:
     machine, release = installed
     assert machine.log(release) == ""
-    assert machine.field(release, "vermagic").split()[0] == release
-    assert machine.field(release, "license") == "GPL"
-    assert machine.field(release, "depends") == ""
+    for module, needs in MODULES.items():
+        assert machine.field(release, "vermagic", module).split()[0] == release
+        assert machine.field(release, "license", module) == "GPL"
+        assert machine.field(release, "depends", module) == needs
     assert f"mcp/1.0, {release}, aarch64: installed" in machine.run("dkms status")[1]
 
 
@@ -218,7 +222,7 @@ def split_signature(data: bytes) -> tuple[bytes, bytes]:
 
 def test_a_user_s_key_signs_it(installed: tuple[Machine, str]) -> None:
     machine, release = installed
-    assert machine.field(release, "signer") == NAME
+    assert {machine.field(release, "signer", module) for module in MODULES} == {NAME}
     assert machine.field(release, "sig_id") == "PKCS#7"
     assert machine.field(release, "sig_hashalgo") in ("sha256", "sha512")
     body, signature = split_signature(machine.module(release).read_bytes())

@@ -33,6 +33,9 @@
 /* It was the default, and had no name. */
 #define WQ_PERCPU 0
 
+/* The state of BLAKE2s, in mcp_net.ko. */
+#define blake2s_ctx blake2s_state
+
 static inline void hrtimer_setup(struct hrtimer *timer,
 				 enum hrtimer_restart (*function)(struct hrtimer *),
 				 clockid_t clock, enum hrtimer_mode mode)

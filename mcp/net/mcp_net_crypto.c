@@ -13,6 +13,7 @@
 #include <crypto/chacha20poly1305.h>
 #include <linux/string.h>
 
+#include "../kernel/compat.h"
 #include "mcp_net_crypto.h"
 
 #define LABEL 16
@@ -20,7 +21,7 @@
 static_assert(MCP_NET_KEY == BLAKE2S_KEY_SIZE && MCP_NET_KEY == CHACHA20POLY1305_KEY_SIZE);
 static_assert(MCP_NET_TAG == CHACHA20POLY1305_AUTHTAG_SIZE);
 
-static void begin(struct blake2s_state *state, size_t out, const u8 *key, const char *label)
+static void begin(struct blake2s_ctx *state, size_t out, const u8 *key, const char *label)
 {
 	char field[LABEL] = "";
 
@@ -30,13 +31,13 @@ static void begin(struct blake2s_state *state, size_t out, const u8 *key, const 
 	blake2s_update(state, (u8 *)field, sizeof(field));
 }
 
-static void add_without_mac(struct blake2s_state *state, const struct mcp_net_hello_frame *frame)
+static void add_without_mac(struct blake2s_ctx *state, const struct mcp_net_hello_frame *frame)
 {
 	blake2s_update(state, (const u8 *)frame,
 		       offsetof(struct mcp_net_hello_frame, hello.mac));
 }
 
-static void add(struct blake2s_state *state, const struct mcp_net_hello_frame *frame)
+static void add(struct blake2s_ctx *state, const struct mcp_net_hello_frame *frame)
 {
 	blake2s_update(state, (const u8 *)frame, sizeof(*frame));
 }
@@ -44,7 +45,7 @@ static void add(struct blake2s_state *state, const struct mcp_net_hello_frame *f
 void mcp_net_mac_hello1(u8 mac[MCP_NET_MAC], const u8 key[MCP_NET_KEY],
 			const struct mcp_net_hello_frame *hello1)
 {
-	struct blake2s_state state;
+	struct blake2s_ctx state;
 
 	begin(&state, MCP_NET_MAC, key, "mcp hello1");
 	add_without_mac(&state, hello1);
@@ -55,7 +56,7 @@ void mcp_net_mac_hello2(u8 mac[MCP_NET_MAC], const u8 key[MCP_NET_KEY],
 			const struct mcp_net_hello_frame *hello2,
 			const struct mcp_net_hello_frame *hello1)
 {
-	struct blake2s_state state;
+	struct blake2s_ctx state;
 
 	begin(&state, MCP_NET_MAC, key, "mcp hello2");
 	add_without_mac(&state, hello2);
@@ -75,7 +76,7 @@ void mcp_net_derive(u8 made[MCP_NET_KEY], const u8 key[MCP_NET_KEY], u8 directio
 		    const struct mcp_net_hello_frame *hello1,
 		    const struct mcp_net_hello_frame *hello2)
 {
-	struct blake2s_state state;
+	struct blake2s_ctx state;
 
 	begin(&state, MCP_NET_KEY, key,
 	      direction == MCP_NET_TO_SERVER ? "mcp to server" : "mcp to client");

@@ -108,7 +108,7 @@ static void write_key(size_t bytes, mode_t mode)
 
 static bool bind_with(struct lab *lab, struct run *run, char *word, char *other)
 {
-	char *words[] = { "bind", OURS, (char *)lab->name, KEY, word, other, NULL };
+	char *const words[] = { "bind", OURS, (char *)lab->name, KEY, word, other, NULL };
 
 	start(run, words);
 	return says(run, "bound\n");
