@@ -237,7 +237,7 @@ PROGRAMS = {
     "stress_test": 6,
     "load_test": 3,
 }
-#: Those that need what only the debug kernel has: faults injected, tracepoints; and one that can do more there (suspend).
+#: Those that need what only the debug kernel has (faults, tracepoints), and one that can do more there (suspend).
 WITH_DEBUG = {"failnth_test": 86, "trace_test": 36, "process_test": 70}
 #: 6.12's io_uring warns of itself when a ring with DEFER_TASKRUN ends while commands can be cancelled: its own
 #: io_ring_exit_work() flushes completions where its own assertion does not expect it. No frame of ours is in the trace.

@@ -6,7 +6,8 @@
  * What was made to fail is read from the kernel's log and printed.
  *
  * Usage: failnth_test          on a kernel with fault injection (the debug
- *                              kernel) where mcp.ko is loaded, as root
+ *                              kernel) where mcp.ko is loaded, as root; it is
+ *                              unloaded and loaded, too
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,11 +20,13 @@
 #include <unistd.h>
 
 #include "mcp_accounts.h"
+#include "mcp_module.h"
 #include "mcp_ring.h"
 #include "mcp_test.h"
 
 #define DEBUGFS		"/sys/kernel/debug"
 #define MOST_FAULTS	4000
+#define MANY		1000000	/* more than any call can have */
 #define ARENA		(256u << 10)
 #define SITES		128
 
@@ -760,11 +763,74 @@ static void run_paths(void)
 	port_close(&keeper);
 }
 
+/* ---- insmod -------------------------------------------------------------- */
+
+#define LAST_FAULTS	120
+
+/* How many places to fail loading has, when none does. 0 when it cannot be told. */
+static unsigned int count_places(void)
+{
+	char text[16] = "";
+	int error;
+
+	arm(MANY);
+	error = module_load();
+	if (pread(fail_fd, text, sizeof(text) - 1, 0) < 0)
+		return 0;
+	disarm();
+	return error || module_unload(SOON) ? 0 : MANY - (unsigned int)atoi(text);
+}
+
+/*
+ * Loading the module, from the last place on: what the module itself does is the
+ * end of it, and what comes before is the kernel's loader.
+ */
+static void run_load(void)
+{
+	unsigned int places, nth, refused = 0, ours = 0;
+	static struct sites sites;
+	bool good = true;
+	char site[96];
+
+	if (!module_path())
+		bail_out("mcp.ko is not where it can be loaded from");
+	check(!module_unload(SOON), "the module is unloaded");
+	places = count_places();
+	check(places > LAST_FAULTS, "loading has %u places to fail", places);
+	for (nth = places; good && nth && places - nth < LAST_FAULTS; nth--) {
+		bool faulted;
+		int error;
+
+		arm(nth);
+		error = module_load();
+		faulted = disarm();
+		if (faulted) {
+			read_site(site);
+			count_site(&sites, site);
+			ours += !strstr(site, "outside");
+		}
+		refused += error < 0;
+		/* What was not refused may be one place shorter than before. */
+		good = error ? faulted && (error == -ENOMEM || error == -EFAULT) &&
+				       access(MCP_DEVICE, F_OK) :
+			       !module_unload(SOON);
+		if (!good)
+			printf("# fault %u (%s): %s\n", nth, site, strerror(-error));
+	}
+	check(good, "loading: the last %u fail, %u are refused, and nothing is left of it",
+	      places - nth, refused);
+	check(ours >= 5, "loading: %u of them are the module's", ours);
+	for (unsigned int i = 0; i < sites.count; i++)
+		printf("#   %3u x %s\n", sites.times[i], sites.text[i]);
+	check(!module_load(), "and it loads");
+}
+
 int main(void)
 {
 	test_begin();
 	alarm(3000);
 	faults_need();
 	run_paths();
+	run_load();
 	return test_end();
 }
