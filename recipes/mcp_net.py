@@ -36,7 +36,7 @@ class McpNet(Recipe):
         return Inputs(
             needs=(Kernel(self.image), McpModule(self.image)),
             debs={musl.LOCK_SET: musl.PACKAGES},
-            files=("mcp/net", "mcp/xdp", "mcp/include", "mcp/kernel"),
+            files=("mcp/net", "mcp/xdp", "mcp/include", "mcp/kernel", "mcp/fuzz/kcov"),
         )
 
     @staticmethod
@@ -54,6 +54,9 @@ class McpNet(Recipe):
         external_module.build_selftests(ctx, ctx.work / "mcp/net/selftests", uapi)
         # musl was unpacked for the tests.
         libc = musl.Musl(ctx.work / "musl", ctx.work / "uapi")
+        # They use files of both modules' tests, and are tests themselves.
+        words = [*libc.make_arguments(), f"OUT={ctx.out / 'selftests'}"]
+        ctx.run(["make", "-C", ctx.work / "mcp/fuzz/kcov", *words, "all"])
         for program, folder in PROGRAMS.items():
             objects = ctx.work / program
             words = [*libc.make_arguments(), uapi, f"DEVEL={devel}", f"OUT={objects}"]

@@ -14,6 +14,7 @@
 #include <keys/user-type.h>
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
+#include <linux/kcov.h>
 #include <linux/key.h>
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
@@ -148,6 +149,7 @@ static struct mcp_net_binding *prepare(const struct mcp_net_wish *wish)
 	INIT_WORK(&binding->work, mcp_net_work);
 	INIT_WORK(&binding->reap, reap);
 	INIT_DELAYED_WORK(&binding->expire, expire);
+	binding->kcov_handle = kcov_common_handle();
 	binding->hellos = MCP_NET_HELLOS;
 	binding->hellos_at = jiffies;
 	binding->max_frames = wish->frames;

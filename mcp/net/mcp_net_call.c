@@ -9,6 +9,7 @@
  * Locking: none: all is the work's own. mcp.ko's locks are taken inside.
  * Lifetime: a request is in the table until its RESPONSE came.
  */
+#include <linux/kcov.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
 
@@ -290,15 +291,9 @@ static void handle_frame(struct mcp_net_binding *binding, struct sk_buff *skb)
 	}
 }
 
-/**
- * mcp_net_work() - frames that came, messages that go, a handle that died
- * @work: of a binding
- *
- * A run has a budget, so that one binding's flood leaves others their turn.
- */
-void mcp_net_work(struct work_struct *work)
+/* A run has a budget, so that one binding's flood leaves others their turn. */
+static void serve(struct mcp_net_binding *binding)
 {
-	struct mcp_net_binding *binding = container_of(work, struct mcp_net_binding, work);
 	unsigned int frames = 0, messages = 0;
 	struct sk_buff *skb;
 
@@ -322,4 +317,17 @@ void mcp_net_work(struct work_struct *work)
 		messages++;
 	if (frames == MCP_NET_BUDGET || messages == MCP_NET_BUDGET)
 		queue_work(mcp_net_workers, &binding->work);
+}
+
+/**
+ * mcp_net_work() - frames that came, messages that go, a handle that died
+ * @work: of a binding
+ */
+void mcp_net_work(struct work_struct *work)
+{
+	struct mcp_net_binding *binding = container_of(work, struct mcp_net_binding, work);
+
+	kcov_remote_start_common(binding->kcov_handle);
+	serve(binding);
+	kcov_remote_stop();
 }

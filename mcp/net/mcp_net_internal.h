@@ -106,6 +106,7 @@ struct key;
  * @half: those that have not
  * @calls: requests in flight; @cookie 0 for a free row
  * @counts: by enum mcp_net_count
+ * @kcov_handle: of who bound it, if that is a fuzzer (CONFIG_KCOV), for @work
  */
 struct mcp_net_binding {
 	struct packet_type packet;
@@ -129,6 +130,7 @@ struct mcp_net_binding {
 	struct mcp_net_session half[MCP_NET_HALF_OPEN];
 	struct mcp_net_call calls[MCP_NET_INFLIGHT];
 	atomic64_t counts[MCP_NET_COUNTS];
+	u64 kcov_handle;
 };
 
 static inline void mcp_net_count(struct mcp_net_binding *binding, enum mcp_net_count which)

@@ -12,6 +12,7 @@
 #include <linux/etherdevice.h>
 #include <linux/if_vlan.h>
 #include <linux/jiffies.h>
+#include <linux/kcov.h>
 
 #include "mcp_net_internal.h"
 
@@ -72,19 +73,8 @@ static enum mcp_net_count enqueue(struct mcp_net_binding *binding, struct sk_buf
 	return why;
 }
 
-/**
- * mcp_net_receive() - a frame of our EtherType came to our device
- * @skb: its own, or shared with a packet socket
- * @dev: the binding's
- * @packet: the binding's
- * @original: where it came in, which is @dev
- *
- * Return: NET_RX_SUCCESS if it waits for the work, else NET_RX_DROP.
- */
-int mcp_net_receive(struct sk_buff *skb, struct net_device *dev, struct packet_type *packet,
-		    struct net_device *original)
+static int receive(struct mcp_net_binding *binding, struct sk_buff *skb)
 {
-	struct mcp_net_binding *binding = container_of(packet, struct mcp_net_binding, packet);
 	enum mcp_net_count why;
 
 	skb = skb_share_check(skb, GFP_ATOMIC);
@@ -104,4 +94,25 @@ int mcp_net_receive(struct sk_buff *skb, struct net_device *dev, struct packet_t
 	mcp_net_count(binding, why);
 	kfree_skb(skb);
 	return NET_RX_DROP;
+}
+
+/**
+ * mcp_net_receive() - a frame of our EtherType came to our device
+ * @skb: its own, or shared with a packet socket
+ * @dev: the binding's
+ * @packet: the binding's
+ * @original: where it came in, which is @dev
+ *
+ * Return: NET_RX_SUCCESS if it waits for the work, else NET_RX_DROP.
+ */
+int mcp_net_receive(struct sk_buff *skb, struct net_device *dev, struct packet_type *packet,
+		    struct net_device *original)
+{
+	int result;
+
+	/* A fuzzer that has sent it learns what it made run (CONFIG_KCOV). */
+	kcov_remote_start_common(skb_get_kcov_handle(skb));
+	result = receive(container_of(packet, struct mcp_net_binding, packet), skb);
+	kcov_remote_stop();
+	return result;
 }

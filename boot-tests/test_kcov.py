@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: MIT
+"""Sequences of calls guided by KCOV, on the debug kernel, and the lines that they and the selftests cover.
+
+What is counted and what is not covered: docs/coverage.md. The hundred thousands were run on x86 with KVM
+(mcp/fuzz/kcov/x86); this is the same program on the product's architecture, where QEMU is slower by far.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from line_coverage import Coverage, blocks_of, measure, parse_places, spans, table
+from module_bench import Bench, open_bench
+from test_module import OF_THE_CORE, PROGRAMS, REPORTS, SELFTESTS
+
+from protopi.boot.qemu import Options, enlarge
+from protopi.boot.shell import ask, shell
+from protopi.boot.tools import run
+from protopi.project import Project
+from protopi.sandbox import Bind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import BuiltImage
+
+PROJECT = Project.here()
+IMAGE = "virt-debug"
+#: Sequences of one process; there are two, one a CPU.
+SEQUENCES = 2000
+#: The issue's, of both modules' lines: by the sequences and the selftests together.
+LEAST_SHARE = 0.85
+#: The control: a fault that the sequences find without being told of it.
+BUG = "exchange-leaked-by-bad-fds"
+MODULES = {"mcp": "kernel", "mcp_net": "net"}
+HERE = "/tmp/tools"
+#: Tests of policies, which load mcp_bpf.ko; the last leaves REQUIRE set.
+POLICIES = ("shipped_test", "policy_test")
+
+LISTING = """
+Disassembly of section .text:
+
+0000000000000000 <one>:
+/x/kernel/mcp_info.c:3
+   0:\tstp\tx29, x30, [sp, #-16]!
+/x/kernel/mcp_info.c:4
+   4:\tbl\t0 <__sanitizer_cov_trace_pc>
+\t\t\t4: R_AARCH64_CALL26\t__sanitizer_cov_trace_pc
+   8:\tcbz\tx0, 20
+/x/kernel/mcp_info.c:6 (discriminator 1)
+   c:\tbl\t0 <__sanitizer_cov_trace_pc>
+\t\t\tc: R_AARCH64_CALL26\t__sanitizer_cov_trace_pc
+  10:\tret
+/usr/include/linux/list.h:9
+  14:\tret
+
+0000000000000020 <two>:
+/x/kernel/mcp_info.c:9
+  20:\tbl\t0 <__sanitizer_cov_trace_pc>
+\t\t\t20: R_AARCH64_CALL26\t__sanitizer_cov_trace_pc
+  24:\tret
+"""
+
+
+def test_lines_are_those_of_entered_blocks() -> None:
+    blocks = blocks_of(LISTING)
+    assert [block.place for block in blocks] == [(".text", 8), (".text", 0x10), (".text", 0x24)]
+    some = measure(blocks, parse_places("mcp .text 8\nmcp_net .text 24\n", "mcp"))
+    assert some.coverable == {"kernel/mcp_info.c": {3, 4, 6, 9}}
+    assert some.covered["kernel/mcp_info.c"] == {3, 4, 6}  # the second call's own line is the first block's
+    assert some.untouched == ["two"]
+    assert measure(blocks, set()).share == 0
+    with pytest.raises(ValueError, match="KCOV_INSTRUMENT"):
+        blocks_of(LISTING.replace("__sanitizer_cov_trace_pc", "other"))
+
+
+def test_spans_of_lines() -> None:
+    assert spans([3, 4, 5, 9]) == "3-5, 9"
+
+
+def build(bench: Bench, name: str, disk: Path) -> dict[str, str]:
+    """Both modules of a copy onto the disk, as NAME-MODULE.ko; their listings."""
+    listings = {}
+    for module, folder in MODULES.items():
+        symbols = f"KBUILD_EXTRA_SYMBOLS=/host/bench/{name}/kernel/Module.symvers"
+        assert bench.build(name, "CONFIG_DEBUG_INFO_BTF_MODULES=", symbols, folder=folder) == (0, "")
+        path = f"{name}/{folder}/{module}.ko"
+        status, listings[module] = bench.run("aarch64-linux-gnu-objdump", "-dlr", "--no-show-raw-insn", path)
+        assert status == 0
+        stripped = f"{name}-{module}.ko"
+        assert bench.run("aarch64-linux-gnu-strip", "--strip-debug", "-o", stripped, path) == (0, "")
+        (disk / stripped).write_bytes((bench.folder / stripped).read_bytes())
+    return listings
+
+
+def load(child: Any, name: str) -> None:
+    """Only the modules of a copy are there after this."""
+    ask(child, "rmmod mcp_net 2> /tmp/said", 60)
+    assert ask(child, "rmmod mcp; echo status $?", 60) == "status 0"
+    for module in MODULES:
+        assert ask(child, f"insmod {HERE}/{name}-{module}.ko; echo status $?", 120) == "status 0"
+
+
+def complaints(child: Any) -> str:
+    """What the kernel has reported, leaks too, once the modules have gone; "" is good."""
+    gone = ask(child, "rmmod mcp_net && rmmod mcp; echo status $?", 120)
+    if gone != "status 0":
+        return gone
+    leaks = "echo scan > /sys/kernel/debug/kmemleak; sleep 10"
+    leaked = ask(child, f"{leaks}; {leaks}; grep -A30 mcp /sys/kernel/debug/kmemleak", 600)
+    return leaked or ask(child, f"dmesg | grep -E '{REPORTS}' | grep -v {OF_THE_CORE}", 60)
+
+
+def fuzz(child: Any, sequences: int, seconds: int) -> list[str]:
+    """One kcov_fuzz on each of two CPUs; their last lines. What they ran is in /tmp/pcs.0 and .1 of the machine."""
+    words = f"--net --sequences {sequences} --seconds {seconds} --seed $c --cpu $c --pcs /tmp/pcs.$c"
+    one = f"({SELFTESTS}/kcov_fuzz {words}; echo $?) > /tmp/said.$c 2>&1 &"
+    ask(child, f"for c in 0 1; do {one} done; wait", seconds + 600)
+    return [ask(child, f"tail -30 /tmp/said.{cpu}", 60) for cpu in (0, 1)]
+
+
+def places(child: Any, pattern: str) -> str:
+    """What was run, as the machine has it in these files, each place once."""
+    return ask(child, f"cat {pattern} | sort -u", 300)
+
+
+def report(name: str, listings: dict[str, str], said: str) -> dict[str, Coverage]:
+    """Print the table of both modules, and give what is covered."""
+    found = {}
+    for module, listing in listings.items():
+        found[module] = measure(blocks_of(listing), parse_places(said, module))
+        print(f"{name}, {module}.ko\n{table(found[module])}")
+    return found
+
+
+def share(found: dict[str, Coverage]) -> float:
+    """Of the lines of both modules."""
+    sums = [(sum(map(len, one.covered.values())), sum(map(len, one.coverable.values()))) for one in found.values()]
+    return sum(hit for hit, _ in sums) / sum(all_ for _, all_ in sums)
+
+
+@pytest.mark.image
+@pytest.mark.full
+@pytest.mark.timeout(10800)
+def test_sequences_find_no_fault_but_a_seeded_one_and_cover_the_lines(
+    built: Callable[[str], BuiltImage], tmp_path: Path
+) -> None:
+    image = built(IMAGE)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with open_bench(PROJECT, Path(__file__).parent / "images" / f"{IMAGE}.yaml") as bench:
+        bench.copy("good")
+        listings = build(bench, "good", disk)
+        bench.copy("bad")
+        patch = ["patch", "-s", "-F0", "-p1", "-d", str(bench.folder / "bad")]
+        subprocess.run([*patch, "-i", str(PROJECT.root / f"mcp/seeded/{BUG}.patch")], check=True)
+        build(bench, "bad", disk)
+    binds = [Bind(tmp_path, "/host/run", writable=True)]
+    run(image.tools, ["mkfs.erofs", "--quiet", "/host/run/tools.erofs", "/host/run/disk"], binds)
+    card = enlarge(image.path, tmp_path / "card.img")
+    drive = ("-drive", "if=none,id=tools,file=/host/image/tools.erofs,format=raw,readonly=on")
+    options = Options(realtime=True, extra=(*drive, "-device", "virtio-blk-device,drive=tools"))
+    with shell(card, image.board, image.tools, options, 900) as child:
+        tried = f"for d in /dev/vd?; do mount -t erofs -o ro $d {HERE} 2>/dev/null && break; done"
+        ask(child, f"mkdir {HERE}; {tried}; modprobe veth", 300)
+        ask(child, "test -d /sys/kernel/debug/kcov || mount -t debugfs none /sys/kernel/debug", 60)
+        load(child, "good")
+        # A control: a module without traffic is not covered.
+        assert ask(child, f"{SELFTESTS}/kcov_run /tmp/idle true; echo status $?", 60) == "status 0"
+        assert share(report("idle", listings, places(child, "/tmp/idle"))) < 0.2
+        for said in fuzz(child, SEQUENCES, 3600):
+            print(said)
+            assert said.endswith("0 batches died or hung\n0"), said
+        fuzzed = places(child, "/tmp/pcs.?")
+        report("sequences", listings, fuzzed)
+        for name in PROGRAMS:
+            if name != "load_test":  # it loads another module, whose places are elsewhere
+                ask(child, f"{SELFTESTS}/kcov_run /tmp/of.{name} {SELFTESTS}/{name} > /tmp/tap", 900)
+        for name in (*POLICIES, "net_test"):
+            ask(child, f"{SELFTESTS}/kcov_run /tmp/of.{name} {SELFTESTS}/{name} > /tmp/tap", 1800)
+        ask(child, "rmmod mcp_bpf", 60)
+        tested = places(child, "/tmp/of.*")
+        report("selftests", listings, tested)
+        both = report("both", listings, fuzzed + "\n" + tested)
+        for one in both.values():
+            for path in sorted(one.coverable):
+                print(f"{path}: {spans(one.uncovered(path))}")
+        ask(child, f"insmod {HERE}/good-mcp_net.ko", 60)  # net_test has unloaded it
+        assert complaints(child) == ""
+        assert share(both) >= LEAST_SHARE
+
+        for module in MODULES:
+            ask(child, f"insmod {HERE}/bad-{module}.ko", 60)
+        fuzz(child, SEQUENCES, 600)
+        assert complaints(child) != "", f"{BUG} is not found"

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * kcov_run FILE PROGRAM [WORD...]: runs a program, and writes to FILE what its
+ * first thread made mcp.ko and mcp_net.ko run: MODULE SECTION OFFSET. KCOV goes
+ * on through exec, not into threads and children.
+ *
+ * Exit status: the program's, or 120 when something else went wrong.
+ *
+ * Concern: a trace that is read while it grows. A word that is lost when it is
+ *	    emptied makes the result smaller, never larger.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "coverage.h"
+#include "mcp_test.h"
+#include "trace.h"
+
+#define WORDS		(1u << 20)
+#define FAILED		120
+
+static void drain(struct coverage *coverage, const struct trace *trace)
+{
+	coverage_add(coverage, trace->area + 1, trace_count(trace));
+	trace_reset(trace);
+}
+
+static bool learn(struct places *places)
+{
+	return !places_learn(places, "mcp") && !places_learn(places, "mcp_net");
+}
+
+int main(int argc, char **argv)
+{
+	static struct coverage coverage;
+	struct places places = { 0 };
+	struct trace trace;
+	int status;
+	pid_t child;
+	FILE *file;
+
+	if (argc < 3) {
+		fprintf(stderr, "usage: kcov_run FILE PROGRAM [WORD...]\n");
+		return FAILED;
+	}
+	/* Before, for what unloads a module; and after, for what loads one. */
+	if (trace_open(&trace, 3, WORDS) || !learn(&places))
+		bail_out("no trace");
+	child = fork();
+	if (!child) {
+		if (!trace_self(&trace))
+			execvp(argv[2], argv + 2);
+		_exit(FAILED);
+	}
+	while (child > 0 && !waitpid(child, &status, WNOHANG)) {
+		if (trace_count(&trace) > WORDS / 4)
+			drain(&coverage, &trace);
+		else
+			sleep_ms(5);
+	}
+	drain(&coverage, &trace);
+	file = fopen(argv[1], "w");
+	if (child < 0 || !learn(&places) || !file)
+		return FAILED;
+	coverage_print(&coverage, &places, file);
+	if (fclose(file))
+		return FAILED;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : FAILED;
+}
