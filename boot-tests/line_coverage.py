@@ -3,7 +3,7 @@
 
 gcc's -fsanitize-coverage=trace-pc puts a call at the head of each basic block; KCOV records where it returns to. What
 lies between one such call and the next of its function is taken for the block, and its lines are those that the
-debug information gives for its instructions, inlined functions too. A line is coverable when a block has it, and covered
+debug information gives for its instructions, inlined functions too. A line is coverable when a block has it, covered
 when a block that was entered has it. Lines without code of their own (declarations, braces, what was optimised away) do
 not count, nor do files outside the module's folder.
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Sequences of calls guided by KCOV, on the debug kernel, and the lines that they and the selftests cover.
 
-What is counted and what is not covered: docs/coverage.md. The hundred thousands were run on x86 with KVM
-(mcp/fuzz/kcov/x86); this is the same program on the product's architecture, where QEMU is slower by far.
+What is counted, and what is not covered and why: docs/coverage.md.
 """
 
 from __future__ import annotations
@@ -101,7 +100,8 @@ def load(child: Any, name: str) -> None:
     ask(child, "rmmod mcp_net 2> /tmp/said", 60)
     assert ask(child, "rmmod mcp; echo status $?", 60) == "status 0"
     for module in MODULES:
-        assert ask(child, f"insmod {HERE}/{name}-{module}.ko; echo status $?", 120) == "status 0"
+        insert = f"{SELFTESTS}/kcov_run /tmp/of.{name}-{module} insmod {HERE}/{name}-{module}.ko"
+        assert ask(child, f"{insert}; echo status $?", 120) == "status 0"
 
 
 def complaints(child: Any) -> str:

@@ -6,22 +6,17 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "coverage.h"
 
 /*
- * Where a kernel is linked; KCOV takes the random offset from there away. arm64:
- * KIMAGE_VADDR, with addresses of 39 and of 48 bits.
+ * Where arm64 links its kernel (KIMAGE_VADDR, with addresses of 39 and of 48
+ * bits); KCOV takes the random offset from there away.
  */
-#ifdef __aarch64__
-#define LINKED_AT(address) ((address) >= 0xffffffc080000000 ? 0xffffffc080000000 : \
-							      0xffff800080000000)
-#else
-#define LINKED_AT(address) ((void)(address), 0xffffffff81000000)
-#endif
+#define LINKED_AT_39	0xffffffc080000000ull
+#define LINKED_AT_48	0xffff800080000000ull
 #define SECTION_MOST	(1u << 20)
 
 static uint64_t mix(uint64_t value)
@@ -80,14 +75,14 @@ static int random_offset(uint64_t *offset)
 		if (!strcmp(name, "_text"))
 			error = address ? 0 : -EPERM;
 	fclose(symbols);
-	*offset = address - LINKED_AT(address);
+	*offset = address - (address >= LINKED_AT_39 ? LINKED_AT_39 : LINKED_AT_48);
 	return error;
 }
 
-static bool has_code(const char *name)
+static bool has_code(const char *name, bool with_init)
 {
-	return !strncmp(name, ".text", 5) || !strcmp(name, ".init.text") ||
-	       !strcmp(name, ".exit.text");
+	return !strncmp(name, ".text", 5) || !strcmp(name, ".exit.text") ||
+	       (with_init && !strcmp(name, ".init.text"));
 }
 
 static void learn(struct places *places, const char *module, const char *name)
@@ -114,7 +109,7 @@ static void learn(struct places *places, const char *module, const char *name)
 	fclose(file);
 }
 
-int places_learn(struct places *places, const char *module)
+int places_learn(struct places *places, const char *module, bool with_init)
 {
 	struct dirent *entry;
 	char path[512];
@@ -126,10 +121,18 @@ int places_learn(struct places *places, const char *module)
 	if (!folder)
 		return error;
 	while ((entry = readdir(folder)))
-		if (has_code(entry->d_name))
+		if (has_code(entry->d_name, with_init))
 			learn(places, module, entry->d_name);
 	closedir(folder);
 	return 0;
+}
+
+bool places_know(const struct places *places, const char *module)
+{
+	for (unsigned int i = 0; i < places->count; i++)
+		if (!strcmp(places->sections[i].module, module))
+			return true;
+	return false;
 }
 
 unsigned int coverage_print(const struct coverage *coverage, const struct places *places,

@@ -6,6 +6,7 @@
 #ifndef COVERAGE_H
 #define COVERAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -34,8 +35,13 @@ struct places {
 	} sections[SECTIONS];
 };
 
-/* Adds the sections of a module; none when it is not loaded. 0 or -errno. */
-int places_learn(struct places *places, const char *module);
+/*
+ * Adds the sections of a module that are not known; none when it is not loaded.
+ * @with_init: it was loaded just now. The memory of .init.text is given back
+ * after that, and the next module may lie there. 0 or -errno.
+ */
+int places_learn(struct places *places, const char *module, bool with_init);
+bool places_know(const struct places *places, const char *module);
 /*
  * One line each: "MODULE SECTION OFFSET", hexadecimal, of what lies in these
  * places. Gives their number.

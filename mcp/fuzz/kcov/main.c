@@ -44,6 +44,7 @@ struct shared {
 	uint64_t counted, valid, too_short;
 	struct sequence now;	/* the one that runs */
 	unsigned int at;	/* and where it is */
+	__u64 ends;		/* the time, if there is no end before */
 	unsigned int kept;
 	struct sequence corpus[CORPUS];
 };
@@ -148,7 +149,7 @@ static int batch(struct shared *shared, const struct options *options, bool repl
 			continue;
 		}
 		shared->valid += valid;
-		if (++shared->counted >= options->sequences)
+		if (++shared->counted >= options->sequences || now_ns() > shared->ends)
 			break;
 	}
 	return 0;
@@ -282,9 +283,17 @@ static void read_corpus(struct shared *shared, const char *path)
 	fclose(file);
 }
 
-static bool write_results(const struct shared *shared, const struct options *options)
+static bool learn(struct places *places)
 {
-	struct places places = { 0 };
+	for (unsigned int i = 0; i < ARRAY_SIZE(modules); i++)
+		if (places_learn(places, modules[i], false))
+			return false;
+	return true;
+}
+
+static bool write_results(const struct shared *shared, const struct options *options,
+			  const struct places *places)
+{
 	bool good = true;
 	FILE *file;
 
@@ -296,11 +305,8 @@ static bool write_results(const struct shared *shared, const struct options *opt
 	}
 	if (!options->pcs)
 		return good;
-	for (unsigned int i = 0; i < ARRAY_SIZE(modules); i++)
-		if (places_learn(&places, modules[i]))
-			return false;
 	file = fopen(options->pcs, "w");
-	if (!file || !coverage_print(&shared->coverage, &places, file))
+	if (!file || !coverage_print(&shared->coverage, places, file))
 		return false;
 	return !fclose(file) && good;
 }
@@ -351,6 +357,7 @@ int main(int argc, char **argv)
 	struct options options;
 	struct shared *shared;
 	__u64 began = now_ns();
+	struct places places = { 0 };
 	unsigned int bad = 0;
 
 	if (!parse(argc, argv, &options)) {
@@ -362,16 +369,20 @@ int main(int argc, char **argv)
 		      -1, 0);
 	if (shared == MAP_FAILED)
 		bail_out("memory");
+	/* Now: somebody may unload one before the end. */
+	if (!learn(&places))
+		bail_out("addresses of the modules");
+	shared->ends = began + options.seconds * 1000000000ull;
 	if (options.corpus)
 		read_corpus(shared, options.corpus);
 	if (shared->kept)
 		bad += !run(shared, &options, began, true);
 	while (bad < 10 && shared->counted < options.sequences &&
-	       now_ns() - began < options.seconds * 1000000000ull)
+	       now_ns() < shared->ends)
 		bad += !run(shared, &options, began, false);
 	progress(shared, began);
 	report(shared);
-	if (!write_results(shared, &options)) {
+	if (!write_results(shared, &options, &places)) {
 		printf("the results cannot be written\n");
 		bad++;
 	}

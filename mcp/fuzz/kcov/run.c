@@ -28,9 +28,15 @@ static void drain(struct coverage *coverage, const struct trace *trace)
 	trace_reset(trace);
 }
 
-static bool learn(struct places *places)
+/* Once before, for what unloads a module, and once @after, for what loads one. */
+static bool learn(struct places *places, bool after)
 {
-	return !places_learn(places, "mcp") && !places_learn(places, "mcp_net");
+	static const char *const modules[] = { "mcp", "mcp_net" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(modules); i++)
+		if (places_learn(places, modules[i], after && !places_know(places, modules[i])))
+			return false;
+	return true;
 }
 
 int main(int argc, char **argv)
@@ -46,8 +52,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: kcov_run FILE PROGRAM [WORD...]\n");
 		return FAILED;
 	}
-	/* Before, for what unloads a module; and after, for what loads one. */
-	if (trace_open(&trace, 3, WORDS) || !learn(&places))
+	if (trace_open(&trace, 3, WORDS) || !learn(&places, false))
 		bail_out("no trace");
 	child = fork();
 	if (!child) {
@@ -63,7 +68,7 @@ int main(int argc, char **argv)
 	}
 	drain(&coverage, &trace);
 	file = fopen(argv[1], "w");
-	if (child < 0 || !learn(&places) || !file)
+	if (child < 0 || !learn(&places, true) || !file)
 		return FAILED;
 	coverage_print(&coverage, &places, file);
 	if (fclose(file))

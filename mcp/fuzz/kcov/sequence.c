@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "mcp_test.h"
 #include "sequence.h"
 
 static const char *const names[OP_CODES] = {
@@ -233,11 +234,9 @@ void sequence_mutate(struct sequence *sequence, const struct sequence *of,
 			     sequence->ops + random_below(random, sequence->count));
 			break;
 		case 1:
-			if (sequence->count < SEQUENCE_OPS) {
+			if (sequence->count < SEQUENCE_OPS)
 				sequence->ops[sequence->count++] = sequence->ops[at];
-				break;
-			}
-			/* fallthrough */
+			break;
 		case 2:
 			drop(sequence, at);
 			break;
@@ -261,7 +260,7 @@ void change_bytes(void *data, unsigned int bytes, uint32_t change)
 {
 	unsigned int width = 1u << (change & 3), at = (change >> 12) % (bytes ?: 1);
 	unsigned char *place = (unsigned char *)data + at / width * width;
-	uint64_t value = edges[(change >> 4 & 0xff) % (sizeof(edges) / sizeof(edges[0]))];
+	uint64_t value = edges[(change >> 4 & 0xff) % ARRAY_SIZE(edges)];
 
 	if (!change || at / width * width + width > bytes)
 		return;

@@ -25,7 +25,8 @@ static void *serve(void *argument)
 	struct waiter *waiter = argument;
 	struct sched_param before = { .sched_priority = 1 };
 
-	if (syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &before)) /* musl has none */
+	/* musl has none that works. */
+	if (syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &before))
 		bail_out("a priority");
 	if (trace_self(&waiter->trace))
 		bail_out("a trace");
