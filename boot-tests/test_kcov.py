@@ -110,7 +110,7 @@ def complaints(child: Any) -> str:
     if gone != "status 0":
         return gone
     leaks = "echo scan > /sys/kernel/debug/kmemleak; sleep 10"
-    leaked = ask(child, f"{leaks}; {leaks}; grep -A30 mcp /sys/kernel/debug/kmemleak", 600)
+    leaked = ask(child, f"{leaks}; {leaks}; head -60 /sys/kernel/debug/kmemleak", 600)
     return leaked or ask(child, f"dmesg | grep -E '{REPORTS}' | grep -v {OF_THE_CORE}", 60)
 
 

@@ -9,9 +9,11 @@
  * Concern: a trace that is read while it grows. A word that is lost when it is
  *	    emptied makes the result smaller, never larger.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,6 +58,8 @@ int main(int argc, char **argv)
 		bail_out("no trace");
 	child = fork();
 	if (!child) {
+		/* Who is killed leaves nobody behind who holds a module. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (!trace_self(&trace))
 			execvp(argv[2], argv + 2);
 		_exit(FAILED);
