@@ -15,6 +15,8 @@
 
 #include <linux/hrtimer.h>
 #include <linux/io_uring/cmd.h>
+#include <linux/kcov.h>
+#include <linux/skbuff.h>
 #include <linux/version.h>
 #include <linux/workqueue.h>
 
@@ -35,6 +37,15 @@
 
 /* The state of BLAKE2s, in mcp_net.ko. */
 #define blake2s_ctx blake2s_state
+
+/* What tells whose coverage something is, in mcp_net.ko: it was a number. */
+struct kcov_common_handle_id {
+	u64 val;
+};
+
+#define kcov_common_handle() ((struct kcov_common_handle_id){ kcov_common_handle() })
+#define kcov_remote_start_common(id) kcov_remote_start_common((id).val)
+#define skb_get_kcov_handle(skb) ((struct kcov_common_handle_id){ skb_get_kcov_handle(skb) })
 
 static inline void hrtimer_setup(struct hrtimer *timer,
 				 enum hrtimer_restart (*function)(struct hrtimer *),

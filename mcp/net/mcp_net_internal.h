@@ -19,6 +19,7 @@
 #include <linux/mcp.h>
 #include <uapi/linux/mcp_net.h>
 
+#include "../kernel/compat.h"
 #include "../kernel/mcp_kcall.h"
 #include "mcp_net_crypto.h"
 #include "mcp_net_frame.h"
@@ -130,7 +131,7 @@ struct mcp_net_binding {
 	struct mcp_net_session half[MCP_NET_HALF_OPEN];
 	struct mcp_net_call calls[MCP_NET_INFLIGHT];
 	atomic64_t counts[MCP_NET_COUNTS];
-	u64 kcov_handle;
+	struct kcov_common_handle_id kcov_handle;
 };
 
 static inline void mcp_net_count(struct mcp_net_binding *binding, enum mcp_net_count which)
