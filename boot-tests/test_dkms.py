@@ -191,7 +191,7 @@ def test_other_kernels_are_refused_by_name_and_passed_over_by_dkms(
     major, minor = version
     stubs = machine.folder / "stubs/linux"
     (stubs / "io_uring").mkdir(parents=True)
-    for name in ("hrtimer.h", "io_uring/cmd.h", "workqueue.h"):
+    for name in ("hrtimer.h", "io_uring/cmd.h", "kcov.h", "skbuff.h", "workqueue.h"):
         (stubs / name).write_text("")
     (stubs / "version.h").write_text(
         "#define KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + (c))\n"
