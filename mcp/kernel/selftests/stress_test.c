@@ -637,7 +637,7 @@ int main(int count, char **words)
 	      (unsigned long)good_count);
 
 	close(handle);
-	sleep_ms(500); /* the end of a ring is not at once */
+	sleep_ms(3000); /* the end of a ring is not at once */
 	check_accounts(&keeper, name);
 	port_close(&keeper);
 	printf("# unreclaimable slab: %+ld KiB\n", slab_kib() - before);
