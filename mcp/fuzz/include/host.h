@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Concern: the kernel's names on a host, for the files of mcp.ko that have no
- *          I/O. What is not here they do not use; no header of the kernel's is.
+ * Concern: the kernel's names on a host, for the files of mcp.ko and mcp_net.ko
+ *          that have no I/O. What is not here they do not use; no header of the kernel's is.
  */
 #ifndef HOST_H
 #define HOST_H
@@ -22,6 +22,9 @@ typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
 typedef __s64 s64;
+typedef __u16 __le16;
+typedef __u32 __le32;
+typedef __u64 __le64;
 
 #define S64_MAX	INT64_MAX
 #define U32_MAX	UINT32_MAX
@@ -38,6 +41,11 @@ typedef __s64 s64;
 #define noinline __attribute__((noinline))
 #define unlikely(condition) (condition)
 #define min_t(type, a, b) ((type)(a) < (type)(b) ? (type)(a) : (type)(b))
+#define clamp(value, low, high) \
+	((value) < (low) ? (low) : (value) > (high) ? (u64)(high) : (u64)(value))
+#define __packed __attribute__((packed))
+#define NSEC_PER_MSEC 1000000ul
+#define div_u64(n, d) ((u64)(n) / (d))
 #define DIV_ROUND_UP_ULL(n, d) (((u64)(n) + (d) - 1) / (d))
 
 static inline void *memchr_inv(const void *start, int value, size_t bytes)
@@ -49,6 +57,16 @@ static inline void *memchr_inv(const void *start, int value, size_t bytes)
 			return (void *)at;
 	return NULL;
 }
+
+/* ---- Bytes of a frame: the hosts where this runs are little-endian ---- */
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+#define cpu_to_le16(x) ((__le16)(x))
+#define cpu_to_le32(x) ((__le32)(x))
+#define cpu_to_le64(x) ((__le64)(x))
+#define le16_to_cpu(x) ((u16)(x))
+#define le32_to_cpu(x) ((u32)(x))
+#define le64_to_cpu(x) ((u64)(x))
 
 /* ---- Memory ---- */
 
