@@ -758,8 +758,7 @@ static void run_paths(void)
 	close(scene.memory);
 	port_close(&scene.client);
 	port_close(&scene.server);
-	sleep_ms(500); /* the end of a ring is not at once */
-	check_accounts(&keeper, name);
+	check_accounts(name);
 	port_close(&keeper);
 }
 

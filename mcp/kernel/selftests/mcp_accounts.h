@@ -9,9 +9,10 @@
 #include "mcp_test.h"
 
 /*
- * @keeper serves @name, has an arena of 8 MiB and was open all the time, so that
- * the user's account is the same; it has no handle. Two checks.
+ * Who serves @name has an arena of 8 MiB and was open all the time, so that the
+ * user's account is the same; it has no handle. Two checks, within ten seconds:
+ * what a killed process had is given back by a worker.
  */
-void check_accounts(const struct port *keeper, const __u8 *name);
+void check_accounts(const __u8 *name);
 
 #endif /* MCP_ACCOUNTS_H */

@@ -637,8 +637,7 @@ int main(int count, char **words)
 	      (unsigned long)good_count);
 
 	close(handle);
-	sleep_ms(3000); /* the end of a ring is not at once */
-	check_accounts(&keeper, name);
+	check_accounts(name);
 	port_close(&keeper);
 	printf("# unreclaimable slab: %+ld KiB\n", slab_kib() - before);
 	if (module_path())
