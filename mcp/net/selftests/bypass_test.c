@@ -5,39 +5,27 @@
  * the peer's gets none. veth.ko is loaded before; mcp_net.ko must not be.
  * mcp-bypass is found in PATH, or is the first argument.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <net/if.h>
-#include <netpacket/packet.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "net_crypto.h"
 #include "net_link.h"
 #include "net_peer.h"
+#include "net_program.h"
 
 #define OURS	"mcp0"
 #define THEIRS	"mcp1"
 #define MAX	(1500 - 72)
-/* An EtherType for experiments, which nobody listens to but this test. */
-#define ANOTHER	0x88b5
 #define FLOOD	320
 
 static const char *program = "mcp-bypass";
 static const unsigned char secret[33] = { 7, 7, 7 };
 
 /* ---- The program --------------------------------------------------------- */
-
-struct run {
-	pid_t pid;
-	FILE *said;
-};
 
 /* In the order in which it prints them. */
 struct counts {
@@ -46,40 +34,22 @@ struct counts {
 };
 
 /* Returns whether it says that it is ready. */
-static bool start(struct run *run, const char *device, const char *endpoint, size_t key_bytes)
+static bool start(struct program *run, const char *device, const char *endpoint, size_t key_bytes)
 {
-	int out[2], key[2];
-	char line[64];
+	char *const words[] = { (char *)program, (char *)device, (char *)endpoint, NULL };
 
-	if (pipe(out) || pipe(key) || write(key[1], secret, key_bytes) != (ssize_t)key_bytes)
-		bail_out("pipe");
-	close(key[1]);
-	run->pid = fork();
-	if (!run->pid) {
-		dup2(key[0], STDIN_FILENO);
-		dup2(out[1], STDOUT_FILENO);
-		close(out[0]);
-		close(out[1]);
-		close(key[0]);
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execlp(program, program, device, endpoint, NULL);
-		_exit(127);
-	}
-	close(key[0]);
-	close(out[1]);
-	run->said = fdopen(out[0], "r");
-	return fgets(line, sizeof(line), run->said) && !strcmp(line, "ready\n");
+	program_start(run, words, secret, key_bytes);
+	return program_says(run, "ready\n");
 }
 
 /* Its exit status; the counters if that is 0. */
-static int stop(struct run *run, struct counts *counts)
+static int stop(struct program *run, struct counts *counts)
 {
 	static const char *const names[] = { "messages", "handshakes", "malformed", "strange",
 					     "limited", "forged", "replayed", "expired",
 					     "answered", "refused", "unsupported", "lost" };
 	unsigned long long *value = (unsigned long long *)counts;
 	char name[16];
-	int status;
 
 	_Static_assert(sizeof(*counts) == ARRAY_SIZE(names) * sizeof(*value),
 		       "a name for each");
@@ -87,32 +57,17 @@ static int stop(struct run *run, struct counts *counts)
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (fscanf(run->said, "%15s %llu", name, value + i) != 2 || strcmp(name, names[i]))
 			value[i] = ~0ull;
-	fclose(run->said);
-	waitpid(run->pid, &status, 0);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+	return program_end(run);
 }
 
 static void refuses(const char *device, const char *endpoint, size_t key_bytes, int wanted,
 		    const char *why)
 {
 	struct counts counts;
-	struct run run;
+	struct program run;
 	bool ready = start(&run, device, endpoint, key_bytes);
 
 	check(stop(&run, &counts) == wanted && !ready, "%s: status %d", why, wanted);
-}
-
-static bool found(void)
-{
-	int status, pid = fork();
-
-	if (!pid) {
-		freopen("/dev/null", "w", stderr);
-		execlp(program, program, NULL);
-		_exit(127);
-	}
-	waitpid(pid, &status, 0);
-	return WIFEXITED(status) && WEXITSTATUS(status) == 2;
 }
 
 /* ---- The lab ------------------------------------------------------------- */
@@ -121,39 +76,10 @@ struct lab {
 	struct port server;
 	__u8 name[MCP_NAME_SIZE];
 	struct net_peer peer;
-	struct run run;
+	struct program run;
 	int ours, other;	/* packet sockets on our device, of both EtherTypes */
 	unsigned int calls;	/* that were answered */
 };
-
-static int listen_to(__u16 type)
-{
-	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_protocol = htons(type),
-				       .sll_ifindex = if_nametoindex(OURS) };
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(type));
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
-		bail_out("no packet socket");
-	return fd;
-}
-
-/* A packet socket gets what is sent there, too: only what came counts. */
-static unsigned int heard(int fd)
-{
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
-	unsigned char bytes[FRAME_MAX];
-	struct sockaddr_ll from;
-	unsigned int count = 0;
-
-	while (poll(&wait, 1, NEVER) == 1) {
-		socklen_t size = sizeof(from);
-
-		if (recvfrom(fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&from, &size) > 0 &&
-		    from.sll_pkttype != PACKET_OUTGOING)
-			count++;
-	}
-	return count;
-}
 
 static bool next(struct lab *lab, struct mcp_frame *frame, int milliseconds)
 {
@@ -240,8 +166,8 @@ static void lab_need(struct lab *lab)
 	memcpy(lab->peer.other, other.own, 6);
 	close(other.socket);
 	memcpy(lab->peer.key, secret, 32);
-	lab->ours = listen_to(0xfaf0);
-	lab->other = listen_to(ANOTHER);
+	lab->ours = packet_need(OURS, 0xfaf0);
+	lab->other = packet_need(OURS, ANOTHER);
 	test_name(lab->name, "bypass");
 	port_need(&lab->server, 64 << 10);
 	serve_need(&lab->server, lab->name);
@@ -262,7 +188,7 @@ static void test_calls(struct lab *lab)
 	for (__u64 i = 0; i < 200; i++)
 		if (!round_trip(lab, 100 + i, i))
 			bail_out("one of 200 calls has failed");
-	check(!heard(lab->ours), "the kernel's network has not seen one frame");
+	check(!packet_count(lab->ours), "the kernel's network has not seen one frame");
 	message = request(4, 0);
 	message.tool = TOOL_WRITE;
 	check(refused(lab, &message, EACCES), "a tool that the handle may not call");
@@ -379,8 +305,8 @@ static void test_others(struct lab *lab)
 	frame.bytes[12] = ANOTHER >> 8;
 	frame.bytes[13] = ANOTHER & 0xff;
 	peer_send(&lab->peer, &frame);
-	check(heard(lab->other) == 1, "another EtherType is the kernel's");
-	check(!heard(lab->ours), "and ours still is not");
+	check(packet_count(lab->other) == 1, "another EtherType is the kernel's");
+	check(!packet_count(lab->ours), "and ours still is not");
 }
 
 int main(int argc, char **argv)
@@ -394,7 +320,7 @@ int main(int argc, char **argv)
 		program = argv[1];
 	if (net_family())
 		skip_all("mcp_net.ko is loaded");
-	if (!found())
+	if (!program_found(program))
 		skip_all("mcp-bypass is not here");
 	check(net_crypto_good(), "the examples of RFC 7693 and RFC 8439");
 	lab_need(&lab);
@@ -404,7 +330,7 @@ int main(int argc, char **argv)
 	refuses(OURS, "nobody.here", 32, 1, "no such endpoint");
 	peer_make_hello1(&lab.peer, 0);
 	peer_send(&lab.peer, &lab.peer.hello1);
-	check(!peer_take_hello2(&lab.peer, NEVER) && heard(lab.ours) == 1,
+	check(!peer_take_hello2(&lab.peer, NEVER) && packet_count(lab.ours) == 1,
 	      "without the program: no answer, and the kernel sees the frame");
 	check(start(&lab.run, OURS, (char *)lab.name, 32), "with it");
 	test_calls(&lab);
@@ -426,6 +352,6 @@ int main(int argc, char **argv)
 	      counts.messages == counts.answered + counts.refused + counts.unsupported,
 	      "%llu answered, %llu refused", counts.answered, counts.refused);
 	peer_send(&lab.peer, &lab.peer.hello1);
-	check(heard(lab.ours) == 1, "and the device is the kernel's again");
+	check(packet_count(lab.ours) == 1, "and the device is the kernel's again");
 	return test_end();
 }

@@ -17,18 +17,42 @@
 
 _Static_assert(sizeof(struct net_message) == 40, "as docs/network.md says");
 
+int packet_need(const char *device, __u16 type)
+{
+	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_protocol = htons(type),
+				       .sll_ifindex = if_nametoindex(device) };
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(type));
+
+	if (fd < 0 || !address.sll_ifindex || bind(fd, (struct sockaddr *)&address, sizeof(address)))
+		bail_out("no packet socket");
+	return fd;
+}
+
+unsigned int packet_count(int socket)
+{
+	struct pollfd wait = { .fd = socket, .events = POLLIN };
+	unsigned char bytes[FRAME_MAX];
+	struct sockaddr_ll from;
+	unsigned int count = 0;
+
+	while (poll(&wait, 1, NEVER) == 1) {
+		socklen_t size = sizeof(from);
+
+		if (recvfrom(socket, bytes, sizeof(bytes), 0, (struct sockaddr *)&from, &size) > 0 &&
+		    from.sll_pkttype != PACKET_OUTGOING)
+			count++;
+	}
+	return count;
+}
+
 void peer_need(struct net_peer *peer, const char *device)
 {
-	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_protocol = htons(ETHERTYPE) };
 	struct ifreq request = { 0 };
 
-	peer->socket = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETHERTYPE));
+	peer->socket = packet_need(device, ETHERTYPE);
 	strncpy(request.ifr_name, device, IFNAMSIZ - 1);
 	peer->ifindex = if_nametoindex(device);
-	address.sll_ifindex = peer->ifindex;
-	if (peer->socket < 0 || !peer->ifindex ||
-	    bind(peer->socket, (struct sockaddr *)&address, sizeof(address)) ||
-	    ioctl(peer->socket, SIOCGIFHWADDR, &request))
+	if (ioctl(peer->socket, SIOCGIFHWADDR, &request))
 		bail_out("no packet socket");
 	memcpy(peer->own, request.ifr_hwaddr.sa_data, 6);
 }

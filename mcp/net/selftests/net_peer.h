@@ -41,7 +41,15 @@ struct net_peer {
 	uint32_t limits[4];
 };
 
+/* An EtherType for experiments, which nobody listens to but a test. */
+#define ANOTHER		0x88b5
+
 /* A packet socket on a device of the current network namespace; the program ends when it fails. */
+int packet_need(const char *device, __u16 type);
+/* How many frames come there until none does: not those that go out, nor what XDP has dropped. */
+unsigned int packet_count(int socket);
+
+/* Likewise. */
 void peer_need(struct net_peer *peer, const char *device);
 /* Drops what came and was not read. */
 void peer_drain(struct net_peer *peer);

@@ -13,13 +13,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/capability.h>
 
 #include "net_link.h"
 #include "net_peer.h"
+#include "net_program.h"
 
 #define OURS	"mcp0"
 #define THEIRS	"mcp1"
@@ -30,57 +30,25 @@ static const char *program = "mcp-net";
 
 /* ---- The program --------------------------------------------------------- */
 
-struct run {
-	pid_t pid;
-	FILE *said;
-};
-
-/* What it says on standard error goes with what this test says there. */
-static void start(struct run *run, char *const *words)
+/* @words: what follows its name. */
+static void start(struct program *run, char *const *words)
 {
 	char *all[WORDS + 2] = { (char *)program };
-	int out[2];
 
 	for (int i = 0; i < WORDS && words[i]; i++)
 		all[i + 1] = words[i];
-	if (pipe2(out, O_CLOEXEC))
-		bail_out("pipe");
-	run->pid = fork();
-	if (!run->pid) {
-		dup2(out[1], STDOUT_FILENO);
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execvp(program, all);
-		_exit(127);
-	}
-	close(out[1]);
-	run->said = fdopen(out[0], "r");
-}
-
-static bool says(struct run *run, const char *wanted)
-{
-	char line[80];
-
-	return fgets(line, sizeof(line), run->said) && !strcmp(line, wanted);
-}
-
-static int ended(struct run *run)
-{
-	int status;
-
-	fclose(run->said);
-	waitpid(run->pid, &status, 0);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+	program_start(run, all, NULL, 0);
 }
 
 /* Exit status of what needs no waiting, and whether it said @wanted, which may be NULL. */
 static int run_words(const char *wanted, char *const *words)
 {
-	struct run run;
+	struct program run;
 	bool good;
 
 	start(&run, words);
-	good = !wanted || says(&run, wanted);
-	return ended(&run) + (good ? 0 : 200);
+	good = !wanted || program_says(&run, wanted);
+	return program_end(&run) + (good ? 0 : 200);
 }
 
 #define RUN(wanted, ...) run_words(wanted, (char *[]){ __VA_ARGS__, NULL })
@@ -106,18 +74,12 @@ static void write_key(size_t bytes, mode_t mode)
 	close(fd);
 }
 
-static bool bind_with(struct lab *lab, struct run *run, char *word, char *other)
+static bool bind_with(struct lab *lab, struct program *run, char *word, char *other)
 {
 	char *const words[] = { "bind", OURS, (char *)lab->name, KEY, word, other, NULL };
 
 	start(run, words);
-	return says(run, "bound\n");
-}
-
-static int stop(struct run *run)
-{
-	kill(run->pid, SIGTERM);
-	return ended(run);
+	return program_says(run, "bound\n");
 }
 
 static void lab_need(struct lab *lab)
@@ -229,63 +191,63 @@ static void test_show(struct lab *lab)
 	struct net_state state;
 	char line[64];
 	bool good = true;
-	struct run run;
+	struct program run;
 
 	check(!ask(lab, TOOL_READ), "a call");
 	check(!net_get(&state), "get");
 	start(&run, (char *[]){ "show", NULL });
-	check(says(&run, "device " OURS "\n") && says(&run, "peer any\n"), "show: device and peer");
+	check(program_says(&run, "device " OURS "\n") && program_says(&run, "peer any\n"), "show: device and peer");
 	snprintf(line, sizeof(line), "handle %llu\n", (unsigned long long)state.sender);
-	check(says(&run, line), "handle");
+	check(program_says(&run, line), "handle");
 	snprintf(line, sizeof(line), "session %u\n", lab->peer.their_id);
-	check(says(&run, line) && says(&run, "body 1428\n") && says(&run, "frames 1048576\n") &&
-	      says(&run, "seconds 180\n"), "session and limits");
+	check(program_says(&run, line) && program_says(&run, "body 1428\n") && program_says(&run, "frames 1048576\n") &&
+	      program_says(&run, "seconds 180\n"), "session and limits");
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
-		good = good && says(&run, counts[i]);
-	check(good && !ended(&run), "counters");
+		good = good && program_says(&run, counts[i]);
+	check(good && !program_end(&run), "counters");
 }
 
 static void test_binding(struct lab *lab)
 {
-	struct run run;
+	struct program run;
 
 	check(bind_with(lab, &run, NULL, NULL) && peer_connect(&lab->peer, 0), "bind");
 	test_show(lab);
 	check(ask(lab, TOOL_WRITE) == 13, "it has the right to read, and no other");
 	check(RUN(NULL, "bind", OURS, (char *)lab->name, KEY) == 1, "there is one already");
 	check(!ask(lab, TOOL_READ), "which goes on");
-	check(!stop(&run) && RUN("none\n", "show") == 3, "it ends with the program");
+	check(!program_stop(&run) && RUN("none\n", "show") == 3, "it ends with the program");
 
 	check(bind_with(lab, &run, "rights=write,read", "tools=2") && peer_connect(&lab->peer, 0),
 	      "bind with rights for one tool");
 	check(!ask(lab, TOOL_WRITE) && ask(lab, TOOL_READ) == 13, "and it is that one");
-	check(!stop(&run), "the end");
+	check(!program_stop(&run), "the end");
 	check(bind_with(lab, &run, "frames=500", "seconds=20") && peer_connect(&lab->peer, 0) &&
 	      lab->peer.limits[2] == 500 && lab->peer.limits[3] == 20, "limits");
-	check(!stop(&run), "the end");
+	check(!program_stop(&run), "the end");
 	check(bind_with(lab, &run, "peer=02:00:00:00:00:01", NULL) && !peer_connect(&lab->peer, 0),
 	      "another peer");
-	check(!stop(&run), "the end");
+	check(!program_stop(&run), "the end");
 }
 
 static void test_endings(struct lab *lab)
 {
-	struct run run, other;
+	struct program run, other;
 
 	check(bind_with(lab, &run, NULL, NULL), "bind");
 	check(bind_with(lab, &other, "replace", NULL), "another takes its place");
-	check(stop(&run) == 3, "the first does not end what is not its own");
+	check(program_stop(&run) == 3, "the first does not end what is not its own");
 	check(peer_connect(&lab->peer, 0) && !ask(lab, TOOL_READ), "the other goes on");
 	kill(other.pid, SIGKILL);
-	check(ended(&other) == 128 && !ask(lab, TOOL_READ), "even when it is killed");
+	check(program_end(&other) == 128 && !ask(lab, TOOL_READ), "even when it is killed");
 	check(!RUN(NULL, "unbind"), "until somebody unbinds");
 	check(bind_with(lab, &run, "replace", NULL), "there need not be one to replace");
 	port_close(&lab->server);
-	check(ended(&run) == 3, "the endpoint goes, and the program with it");
+	check(program_end(&run) == 3, "the endpoint goes, and the program with it");
 	port_need(&lab->server, 64 << 10);
 	serve_need(&lab->server, lab->name);
 	check(bind_with(lab, &run, NULL, NULL), "it comes back");
-	check(!veth_delete(OURS) && ended(&run) == 3, "the device goes");
+	check(!veth_delete(OURS) && program_end(&run) == 3, "the device goes");
 }
 
 int main(int argc, char **argv)
@@ -297,7 +259,7 @@ int main(int argc, char **argv)
 		program = argv[1];
 	if (!net_family())
 		skip_all("mcp_net.ko is not loaded");
-	if (run_words(NULL, (char *[]){ NULL }) == 127)
+	if (!program_found(program))
 		skip_all("mcp-net is not here");
 	lab_need(&lab);
 	test_words(&lab);

@@ -4,23 +4,19 @@
  * that nothing else notices it. mcp_net.ko and veth.ko are loaded before;
  * mcp-xdp is found in PATH, or is the first argument.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
-#include <netpacket/packet.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/keyctl.h>
 
 #include "net_link.h"
 #include "net_peer.h"
+#include "net_program.h"
 
 #define OURS	"mcp0"
 #define THEIRS	"mcp1"
@@ -29,55 +25,34 @@ static const char *program = "mcp-xdp";
 
 /* ---- The loader ---------------------------------------------------------- */
 
-struct loader {
-	pid_t pid;
-	FILE *said;
-};
-
 struct counts {
 	unsigned long long passed, malformed, unbound, strange;
 };
 
 /* Returns whether the program is in front of the device. */
-static bool loader_start(struct loader *loader, const char *device, const char *peer)
+static bool loader_start(struct program *loader, const char *device, const char *peer)
 {
-	char line[64];
-	int pipes[2];
+	char *const words[] = { (char *)program, (char *)device, (char *)peer, NULL };
 
-	if (pipe(pipes))
-		bail_out("pipe");
-	loader->pid = fork();
-	if (!loader->pid) {
-		dup2(pipes[1], STDOUT_FILENO);
-		close(pipes[0]);
-		close(pipes[1]);
-		execlp(program, program, device, peer, NULL);
-		_exit(127);
-	}
-	close(pipes[1]);
-	loader->said = fdopen(pipes[0], "r");
-	return fgets(line, sizeof(line), loader->said) && !strcmp(line, "attached\n");
+	program_start(loader, words, NULL, 0);
+	return program_says(loader, "attached\n");
 }
 
 /* Its exit status; the counters if that is 0. */
-static int loader_stop(struct loader *loader, struct counts *counts)
+static int loader_stop(struct program *loader, struct counts *counts)
 {
-	int status;
-
 	memset(counts, 0xff, sizeof(*counts));
 	kill(loader->pid, SIGTERM);
 	if (fscanf(loader->said, "passed %llu malformed %llu unbound %llu strange %llu",
 		   &counts->passed, &counts->malformed, &counts->unbound, &counts->strange) != 4)
 		counts->passed = ~0ull;
-	fclose(loader->said);
-	waitpid(loader->pid, &status, 0);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+	return program_end(loader);
 }
 
 static void loader_refused(const char *device, const char *peer, int wanted)
 {
 	struct counts counts;
-	struct loader loader;
+	struct program loader;
 	bool started = loader_start(&loader, device, peer);
 
 	check(loader_stop(&loader, &counts) == wanted && !started, "mcp-xdp %s %s: status %d", device,
@@ -86,39 +61,13 @@ static void loader_refused(const char *device, const char *peer, int wanted)
 
 /* ---- Frames -------------------------------------------------------------- */
 
-/* An EtherType for experiments, which nobody listens to but this test. */
-#define ANOTHER 0x88b5
-
-static int listen_to(__u16 type)
-{
-	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_protocol = htons(type),
-				       .sll_ifindex = if_nametoindex(OURS) };
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(type));
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
-		bail_out("no packet socket");
-	return fd;
-}
-
-/* Generic XDP comes before packet sockets: what it drops, they do not see. */
-static unsigned int heard(int fd)
-{
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
-	unsigned char bytes[FRAME_MAX];
-	unsigned int count = 0;
-
-	while (poll(&wait, 1, NEVER) == 1 && recv(fd, bytes, sizeof(bytes), 0) > 0)
-		count++;
-	return count;
-}
-
 static void test_any(struct net_peer *peer)
 {
-	int ours = listen_to(0xfaf0), other = listen_to(ANOTHER);
+	int ours = packet_need(OURS, 0xfaf0), other = packet_need(OURS, ANOTHER);
 	struct net_message message = { .kind = MCP_CANCEL, .cookie = 1 };
 	struct net_frame frame, cut;
 	unsigned int sent = 0;
-	struct loader loader;
+	struct program loader;
 	struct counts counts;
 
 	check(loader_start(&loader, OURS, "any"), "in front of the device");
@@ -126,7 +75,7 @@ static void test_any(struct net_peer *peer)
 	peer_make_data(peer, &frame, &message, NULL, 0);
 	peer_seal(peer, &frame, 0);
 	peer_send(peer, &frame);
-	check(heard(ours) == 3, "HELLO1, CONFIRM and DATA came");
+	check(packet_count(ours) == 3, "HELLO1, CONFIRM and DATA came");
 	for (size_t size = ETH; size < frame.size; size++) {
 		cut = frame;
 		cut.size = size;
@@ -143,25 +92,25 @@ static void test_any(struct net_peer *peer)
 	cut.size++;
 	peer_send(peer, &cut);
 	sent++;
-	check(!heard(ours), "nothing malformed came");
+	check(!packet_count(ours), "nothing malformed came");
 	cut = frame;
 	cut.bytes[6] |= 1;
 	peer_send(peer, &cut);
 	memset(cut.bytes, 0xff, 6);
 	peer_send(peer, &cut);
-	check(!heard(ours), "nor from, nor to, a group");
+	check(!packet_count(ours), "nor from, nor to, a group");
 	cut = frame;
 	cut.bytes[12] = ANOTHER >> 8;
 	cut.bytes[13] = ANOTHER & 0xff;
 	memset(cut.bytes + 14, 0, 20);
 	peer_send(peer, &cut);
-	check(heard(other) == 1, "another EtherType passes, whatever is in it");
+	check(packet_count(other) == 1, "another EtherType passes, whatever is in it");
 	check(!loader_stop(&loader, &counts), "the loader ends");
 	check(counts.passed == 3 && counts.malformed == sent && !counts.unbound &&
 	      counts.strange == 2, "it has counted %llu, %llu, %llu, %llu", counts.passed,
 	      counts.malformed, counts.unbound, counts.strange);
 	peer_send(peer, &frame);
-	check(heard(ours) == 1, "and the program is gone with it");
+	check(packet_count(ours) == 1, "and the program is gone with it");
 	close(ours);
 	close(other);
 }
@@ -169,7 +118,7 @@ static void test_any(struct net_peer *peer)
 static void test_address(struct net_peer *peer)
 {
 	const unsigned char *own = peer->own;
-	struct loader loader;
+	struct program loader;
 	struct counts counts;
 	char word[24];
 
@@ -184,19 +133,6 @@ static void test_address(struct net_peer *peer)
 	check(!loader_stop(&loader, &counts) && !counts.passed && counts.unbound == 1,
 	      "takes nothing");
 	check(peer_connect(peer, 0), "without the program all is as before");
-}
-
-static bool found(void)
-{
-	int status, pid = fork();
-
-	if (!pid) {
-		freopen("/dev/null", "w", stderr);
-		execlp(program, program, NULL);
-		_exit(127);
-	}
-	waitpid(pid, &status, 0);
-	return WIFEXITED(status) && WEXITSTATUS(status) == 2;
 }
 
 static void bind_need(struct port *client, struct port *server, const unsigned char *secret)
@@ -226,7 +162,7 @@ int main(int argc, char **argv)
 		program = argv[1];
 	if (!net_family())
 		skip_all("mcp_net.ko is not loaded");
-	if (!found())
+	if (!program_found(program))
 		skip_all("mcp-xdp is not here");
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0)
 		bail_out("no session keyring");
