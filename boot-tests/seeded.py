@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from module_bench import DEVEL, KBUILD, Bench
 from pexpect import EOF, TIMEOUT
+from second_disk import HERE
 
 from protopi.boot.shell import ask
 from protopi.errors import InfraError
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SELFTESTS = "/usr/lib/protopi/selftests"
-#: Where the machine has the modules.
-MODULES = "/tmp/tools"
 #: Longest of one program; each ends itself by an alarm before that, unless the kernel holds it.
 SECONDS = 300.0
 #: What the kernel says when something is wrong, and not of a slow host ("hrtimer: interrupt took ...").
@@ -123,10 +122,10 @@ def _after(child: Any, before: str) -> str:
 
 def try_one(child: Any, name: str, tests: Sequence[str], *, net: bool = False) -> Verdict:
     """Load NAME.ko on a machine without a module, and run the tests until one fails. `net`: see Bug."""
-    load = f"insmod {MODULES}/good.ko && modprobe veth && insmod" if net else "insmod"
+    load = f"insmod {HERE}/good.ko && modprobe veth && insmod" if net else "insmod"
     try:
         before = ask(child, _LOUD, SECONDS)
-        if "status 0" not in ask(child, f"{load} {MODULES}/{name}.ko; echo status $?", SECONDS):
+        if "status 0" not in ask(child, f"{load} {HERE}/{name}.ko; echo status $?", SECONDS):
             return Verdict(name, "insmod", spent=True)
         by = ""
         for test in tests:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from second_disk import HERE, mount, second_disk
 
-from protopi.boot.qemu import Options, enlarge
+from protopi.boot.qemu import Options
 from protopi.boot.shell import ask, shell
 from protopi.boot.tools import run
 from protopi.sandbox import Bind
@@ -28,17 +29,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.image
 SOURCE = Path(__file__).parent / "programs/struct_ops.c"
 COMPILE = ("aarch64-linux-gnu-gcc", "-std=gnu17", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s")
-DISK = "tools.erofs"
 
 
-def card(image: BuiltImage, folder: Path) -> Path:
-    """A copy of the image, with a disk beside it that holds the program."""
+def card(image: BuiltImage, folder: Path, options: Options) -> tuple[Path, Options]:
+    """A copy of the image, with a disk beside it that holds the program; the options with that disk."""
     (folder / "disk").mkdir()
     shutil.copyfile(SOURCE, folder / SOURCE.name)
     binds = [Bind(folder, "/host/run", writable=True)]
     run(image.tools, [*COMPILE, "-o", "/host/run/disk/struct_ops", f"/host/run/{SOURCE.name}"], binds)
-    run(image.tools, ["mkfs.erofs", "--quiet", f"/host/run/{DISK}", "/host/run/disk"], binds)
-    return enlarge(image.path, folder / "card.img")
+    return second_disk(image, folder, folder / "disk", options)
 
 
 @pytest.mark.parametrize(
@@ -53,12 +52,10 @@ def card(image: BuiltImage, folder: Path) -> Path:
 def test_struct_ops_register_and_work(name: str, realtime: bool, seconds: float, built: Built, tmp_path: Path) -> None:
     """In parallel too: the kernel's first use of struct_ops is several processes' at once."""
     image = built(name)
-    disk = ("-drive", f"if=none,id=tools,file=/host/image/{DISK},format=raw,readonly=on")
-    options = Options(realtime=realtime, extra=(*disk, "-device", "virtio-blk-device,drive=tools"))
-    with shell(card(image, tmp_path), image.board, image.tools, options, seconds) as child:
-        tried = "for d in /dev/vd?; do mount -t erofs -o ro $d /tmp/tools 2>/dev/null && break; done"
-        assert ask(child, f"mkdir /tmp/tools; {tried}; ls /tmp/tools") == "struct_ops"
-        tap = ask(child, "/tmp/tools/struct_ops; echo status $?", seconds / 2)
+    path, options = card(image, tmp_path, Options(realtime=realtime))
+    with shell(path, image.board, image.tools, options, seconds) as child:
+        assert mount(child) == ["struct_ops"]
+        tap = ask(child, f"{HERE}/struct_ops; echo status $?", seconds / 2)
         assert "not ok" not in tap, tap
         assert re.search(r"^1\.\.18$", tap, re.MULTILINE), tap
         assert tap.endswith("status 0"), tap

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from module_bench import open_bench
+from second_disk import HERE, mount, second_disk
 from test_module import SELFTESTS
 
-from protopi.boot.qemu import Options, enlarge
+from protopi.boot.qemu import Options
 from protopi.boot.shell import ask, shell
-from protopi.boot.tools import run
 from protopi.project import Project
-from protopi.sandbox import Bind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,26 +45,16 @@ def of_ours(log: str) -> list[str]:
 @contextlib.contextmanager
 def machine(image: BuiltImage, folder: Path, module: Path | None) -> Iterator[Any]:
     """A shell on the machine; with another module in place of the image's, if there is one."""
-    options = Options(realtime=True)
+    card, options = image.path, Options(realtime=True)
     if module is not None:
         (folder / "disk").mkdir()
         (folder / "disk/mcp.ko").write_bytes(module.read_bytes())
-        run(
-            image.tools,
-            ["mkfs.erofs", "--quiet", "/host/run/other.erofs", "/host/run/disk"],
-            [Bind(folder, "/host/run", writable=True)],
-        )
-        drive = ("-drive", "if=none,id=other,file=/host/image/other.erofs,format=raw,readonly=on")
-        options = Options(realtime=True, extra=(*drive, "-device", "virtio-blk-device,drive=other"))
-    card = enlarge(image.path, folder / "card.img")
+        card, options = second_disk(image, folder, folder / "disk", options)
     with shell(card, image.board, image.tools, options, 600) as child:
         ask(child, "dmesg -n 1")  # reports are read from the log, not in what a program says
         if module is not None:
-            tried = (
-                "for d in /dev/vd?; do mount -t erofs -o ro $d /tmp/other && test -e /tmp/other/mcp.ko && break; done"
-            )
-            ask(child, f"mkdir /tmp/other; {tried}", 60)
-            assert ask(child, "rmmod mcp && insmod /tmp/other/mcp.ko; echo status $?", 60) == "status 0"
+            assert mount(child) == ["mcp.ko"]
+            assert ask(child, f"rmmod mcp && insmod {HERE}/mcp.ko; echo status $?", 60) == "status 0"
         yield child
 
 

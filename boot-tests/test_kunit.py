@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from module_bench import Bench, open_bench
+from second_disk import HERE, mount, second_disk
 
-from protopi.boot.qemu import Options, enlarge
+from protopi.boot.qemu import Options
 from protopi.boot.shell import ask, shell
-from protopi.boot.tools import run
 from protopi.project import Project
-from protopi.sandbox import Bind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,23 +68,15 @@ def test_the_suites_pass_and_a_fault_is_found(built: Callable[[str], BuiltImage]
         assert old in broken.read_text()
         broken.write_text(broken.read_text().replace(old, new))
         build_suites(bench, disk, "bad")
-    binds = [Bind(tmp_path, "/host/run", writable=True)]
-    run(image.tools, ["mkfs.erofs", "--quiet", "/host/run/tools.erofs", "/host/run/disk"], binds)
-    card = enlarge(image.path, tmp_path / "card.img")
-    drive = ("-drive", "if=none,id=tools,file=/host/image/tools.erofs,format=raw,readonly=on")
     # KUnit is off unless the command line asks for it. A scan for leaks would take the whole machine for minutes.
-    options = Options(
-        realtime=True,
-        append=("kunit.enable=1", "kmemleak=off"),
-        extra=(*drive, "-device", "virtio-blk-device,drive=tools"),
-    )
+    options = Options(realtime=True, append=("kunit.enable=1", "kmemleak=off"))
+    card, options = second_disk(image, tmp_path, disk, options)
     with shell(card, image.board, image.tools, options, 900) as child:
-        tried = "for d in /dev/vd?; do mount -t erofs -o ro $d /tmp/tools 2>/dev/null && break; done"
-        assert ask(child, f"mkdir /tmp/tools; {tried}; ls /tmp/tools", 900).split() == ["bad.ko", "good.ko"]
+        assert mount(child, 900) == ["bad.ko", "good.ko"]
         ask(child, "test -d /sys/kernel/debug/kunit || mount -t debugfs none /sys/kernel/debug", 900)
         said = {}
         for name in ("good", "bad"):
-            assert ask(child, f"insmod /tmp/tools/{name}.ko; echo status $?", 900).endswith("status 0")
+            assert ask(child, f"insmod {HERE}/{name}.ko; echo status $?", 900).endswith("status 0")
             said[name] = ask(child, f"cat {RESULTS}/mcp_*/results", 900)
             assert ask(child, "rmmod mcp_kunit; echo status $?", 900) == "status 0"
     good, bad = results_of(said["good"]), results_of(said["bad"])

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from module_bench import open_bench
-from seeded import MODULES, Bug, build, campaign, load, table, try_one
+from second_disk import mount, second_disk
+from seeded import Bug, build, campaign, load, table, try_one
 
-from protopi.boot.qemu import Options, enlarge
+from protopi.boot.qemu import Options
 from protopi.boot.shell import ask, shell
-from protopi.boot.tools import run
 from protopi.project import Project
-from protopi.sandbox import Bind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,18 +52,12 @@ def test_it_applies_and_names_tests(bug: Bug) -> None:
 def test_they_are_found(built: Callable[[str], BuiltImage], tmp_path: Path) -> None:
     image = built(IMAGE)
     with open_bench(PROJECT, Path(__file__).parent / "images" / f"{IMAGE}.yaml") as bench:
-        disk = build(bench, BUGS)
-        binds = [Bind(tmp_path, "/host/run", writable=True), Bind(disk, "/host/disk")]
-        run(image.tools, ["mkfs.erofs", "--quiet", "/host/run/tools.erofs", "/host/disk"], binds)
-    card = enlarge(image.path, tmp_path / "card.img")
-    drive = ("-drive", "if=none,id=tools,file=/host/image/tools.erofs,format=raw,readonly=on")
-    options = Options(realtime=True, extra=(*drive, "-device", "virtio-blk-device,drive=tools"))
+        card, options = second_disk(image, tmp_path, build(bench, BUGS), Options(realtime=True))
 
     @contextlib.contextmanager
     def machine() -> Iterator[Any]:
         with shell(card, image.board, image.tools, options, 300) as child:
-            tried = f"for d in /dev/vd?; do mount -t erofs -o ro $d {MODULES} 2>/dev/null && break; done"
-            assert "good.ko" in ask(child, f"mkdir {MODULES}; {tried}; ls {MODULES}", 300)
+            assert "good.ko" in mount(child)
             assert ask(child, "rmmod mcp; echo status $?", 300).endswith("status 0")
             yield child
 
