@@ -279,8 +279,8 @@ static void note_begin(struct mcp_exchange *exchange)
 
 /**
  * mcp_request_publish() - the server gets it
- * @exchange: from mcp_request_prepare(); until the server has it, its reference
- *            is this function's
+ * @exchange: from mcp_request_prepare(); until the server has it, the server's
+ *            reference is this function's, which nobody else gives back before
  * @frame: as there
  *
  * The cookie is told once it can be found, so that whoever reads it may cancel
@@ -295,9 +295,7 @@ int mcp_request_publish(struct mcp_exchange *exchange, const struct mcp_frame *f
 {
 	struct mcp_port *server = exchange->server;
 	struct mcp_msg *request = &exchange->request;
-	struct mcp_area *area = exchange->filling;
 	struct io_uring_cmd *cmd;
-	bool last;
 	int error;
 
 	note_begin(exchange);
@@ -306,16 +304,17 @@ int mcp_request_publish(struct mcp_exchange *exchange, const struct mcp_frame *f
 	error = join_parent(exchange) ?: tell_cookie(frame, exchange->cookie);
 
 	spin_lock(&server->lock);
-	request->flags &= ~MCP_MSG_BUSY;
-	last = mcp_area_end(area);
 	if (!error && server->dead)
 		error = -EPIPE;
 	if (!error && READ_ONCE(exchange->handle->error))
 		error = -exchange->handle->error;
 	if (!error && READ_ONCE(exchange->call_state) == MCP_CALL_DONE)
 		error = -ECANCELED;
-	exchange->serve_state = MCP_SERVE_QUEUED;
 	if (!error) {
+		request->flags &= ~MCP_MSG_BUSY;
+		/* Not the last of a dead server's. */
+		mcp_area_end(exchange->filling);
+		exchange->serve_state = MCP_SERVE_QUEUED;
 		list_add_tail(&exchange->serve_node, &server->serves);
 		cmd = mcp_msg_push(request);
 		spin_unlock(&server->lock);
@@ -324,9 +323,8 @@ int mcp_request_publish(struct mcp_exchange *exchange, const struct mcp_frame *f
 		return 0;
 	}
 	spin_unlock(&server->lock);
-	if (last)
-		mcp_area_free(area);
 
+	/* The server's side stays MCP_SERVE_NEW: who else ends it leaves that one alone. */
 	mcp_exchange_disarm(exchange);
 	mcp_exchange_leave(exchange);
 	if (unreserve(exchange)) {
@@ -335,7 +333,9 @@ int mcp_request_publish(struct mcp_exchange *exchange, const struct mcp_frame *f
 	} else {
 		error = 0;
 	}
-	/* As if it had been taken away again before the server saw it. */
-	mcp_exchange_finish(exchange);
+	give_slot(exchange);
+	mcp_fds_drop(request->files, request->nfds);
+	request->files = NULL;
+	mcp_exchange_put(exchange);
 	return error ? mcp_refused(error) : 0;
 }

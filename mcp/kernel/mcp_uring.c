@@ -126,9 +126,9 @@ static void complete_cmd(struct io_uring_cmd *cmd, bool dying, unsigned int issu
 			hand_back(port, taken);
 		taken.slot = -ECANCELED;
 	}
+	io_uring_cmd_done(cmd, taken.slot, issue_flags);
 	if (call)
 		mcp_exchange_put(call);
-	io_uring_cmd_done(cmd, taken.slot, issue_flags);
 }
 
 MCP_CMD_TASK_WORK(complete_in_task, complete_cmd)
@@ -226,9 +226,10 @@ static int call(struct mcp_port *port, struct io_uring_cmd *cmd, const struct mc
 	error = mcp_request_publish(exchange, frame);
 	if (!error)
 		return -EIOCBQUEUED;
-	/* Nobody else will complete it. */
+	/* Nobody else will complete it; until that is done, cancel() may look at it. */
+	io_uring_cmd_done(cmd, error, issue_flags);
 	mcp_exchange_put(exchange);
-	return done(cmd, error, issue_flags);
+	return -EIOCBQUEUED;
 }
 
 static int send(struct mcp_port *port, struct io_uring_cmd *cmd, const struct mcp_frame *frame,

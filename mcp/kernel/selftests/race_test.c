@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Test of what two threads do at the same time: two answers to one request, an
- * answer and a cancel, two waits in one exchange. Whoever wins, each side is
- * told once, and told the same.
+ * answer and a cancel, two waits in one exchange, a ring that ends while its
+ * workers call. Whoever wins, each side is told once, and told the same.
  *
  * Usage: race_test             on a machine where mcp.ko is loaded, as root
  */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "mcp_ring.h"
 #include "mcp_test.h"
 
 #define ARENA	(4u << 20)
@@ -287,6 +289,47 @@ static void test_two_waits(struct scene *scene)
 	call(scene->client.fd, MCP_IOC_RELEASE, (void *)(uintptr_t)first.frame.slot);
 }
 
+/* ---- A ring that ends while its workers call ----------------------------- */
+
+static bool server_has_none(const struct scene *scene)
+{
+	struct pollfd server = { .fd = scene->server.fd, .events = POLLIN };
+
+	for (__u64 end = now_ns() + SOON * 1000000ull; now_ns() < end; sleep_ms(NEVER))
+		if (!poll(&server, 1, 0))
+			return true;
+	return false;
+}
+
+/*
+ * Each worker's call can be cancelled before the server has it, and while it
+ * gets there. More calls than one user may have: one that stayed would be missed.
+ */
+static void test_ring_ends(struct scene *scene)
+{
+	enum { RINGS = 300, CALLS = 8 };
+	struct mcp_frame frame = frame_request(scene->handle, TOOL_READ, "x", 1), got;
+	struct ring ring;
+
+	for (unsigned int i = 0; i < RINGS; i++) {
+		__u64 until = now_ns() + i % 50 * 10000;
+
+		ring_need(&ring, CALLS, 0);
+		for (unsigned int j = 0; j < CALLS; j++)
+			ring_command(&ring, scene->client.fd, MCP_CMD_CALL, &frame, j)->flags |=
+				IOSQE_ASYNC;
+		ring_submit(&ring);
+		while (now_ns() < until)
+			;
+		ring_close(&ring);
+	}
+	check(server_has_none(scene), "%u rings end while they call: the server has none of it",
+	      RINGS);
+	check_errno(put(scene->client.fd, &frame), 0, "and one more call fits");
+	check(read(scene->server.fd, &got, sizeof(got)) == sizeof(got) &&
+	      got.envelope.kind == MCP_REQUEST, "which arrives");
+}
+
 int main(void)
 {
 	struct scene scene = { 0 };
@@ -299,6 +342,7 @@ int main(void)
 	test_cancel(&scene, 0);
 	test_cancel(&scene, BODY);
 	test_early_cancel(&scene);
+	test_ring_ends(&scene);
 	end(&scene);
 	return test_end();
 }
