@@ -231,7 +231,7 @@ PROGRAMS = {
     "require_test": 65,
     "hold_test": 10,
     "audit_test": 35,
-    "race_test": 9,
+    "race_test": 12,
     "memory_test": 22,
     "process_test": 50,
     "stress_test": 6,

@@ -285,9 +285,11 @@ static void read_corpus(struct shared *shared, const char *path)
 
 static bool learn(struct places *places)
 {
-	for (unsigned int i = 0; i < ARRAY_SIZE(modules); i++)
-		if (places_learn(places, modules[i], false))
+	for (unsigned int i = 0; i < ARRAY_SIZE(modules); i++) {
+		errno = -places_learn(places, modules[i], false);
+		if (errno)
 			return false;
+	}
 	return true;
 }
 
@@ -371,7 +373,7 @@ int main(int argc, char **argv)
 		bail_out("memory");
 	/* Now: somebody may unload one before the end. */
 	if (!learn(&places))
-		bail_out("addresses of the modules");
+		bail_out("addresses of the modules, which kernel.kptr_restrict=0 shows");
 	shared->ends = began + options.seconds * 1000000000ull;
 	if (options.corpus)
 		read_corpus(shared, options.corpus);

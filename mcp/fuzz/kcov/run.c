@@ -9,6 +9,7 @@
  * Concern: a trace that is read while it grows. A word that is lost when it is
  *	    emptied makes the result smaller, never larger.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,9 +36,11 @@ static bool learn(struct places *places, bool after)
 {
 	static const char *const modules[] = { "mcp", "mcp_net" };
 
-	for (size_t i = 0; i < ARRAY_SIZE(modules); i++)
-		if (places_learn(places, modules[i], after && !places_know(places, modules[i])))
+	for (size_t i = 0; i < ARRAY_SIZE(modules); i++) {
+		errno = -places_learn(places, modules[i], after && !places_know(places, modules[i]));
+		if (errno)
 			return false;
+	}
 	return true;
 }
 
@@ -54,8 +57,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: kcov_run FILE PROGRAM [WORD...]\n");
 		return FAILED;
 	}
-	if (trace_open(&trace, 3, WORDS) || !learn(&places, false))
+	if (trace_open(&trace, 3, WORDS))
 		bail_out("no trace");
+	if (!learn(&places, false))
+		bail_out("addresses of the modules, which kernel.kptr_restrict=0 shows");
 	child = fork();
 	if (!child) {
 		/* Who is killed leaves nobody behind who holds a module. */
