@@ -232,6 +232,7 @@ PROGRAMS = {
     "hold_test": 10,
     "audit_test": 35,
     "race_test": 12,
+    "slow_test": 22,
     "memory_test": 22,
     "process_test": 50,
     "stress_test": 6,
