@@ -39,8 +39,8 @@ PREPARE = """
 mkdir -p /tmp/bin && ln -s /usr/bin/aarch64-linux-gnu-strip /tmp/bin/strip && export PATH=/tmp/bin:$PATH
 dkms() { command dkms "$@" -a aarch64 --dkmstree $PWD/tree --sourcetree $PWD/src --installtree $PWD/modules; }
 """
-#: What the selftests share, two that are about other modules than DKMS builds, one that wants faults injected, and one that
-#: wants FUSE.
+#: What the selftests share, two that are about other modules than DKMS builds, one that wants faults injected, and one
+#: that wants FUSE.
 NOT_HERE = {"mcp_test", "net_test", "xdp_test", "failnth_test", "slow_test"}
 TESTS = sorted({path.stem for path in (PROJECT.root / "mcp/kernel/selftests").glob("*_test.c")} - NOT_HERE)
 
