@@ -198,7 +198,7 @@ def test_many_sequences_find_no_fault_and_cover_the_lines(built: Callable[[str],
         for name in PROGRAMS:
             if name not in RELOADING:
                 ask(child, f"{SELFTESTS}/kcov_run /tmp/of.{name} {SELFTESTS}/{name} > /tmp/tap", 900)
-        for name in (*POLICIES, "net_test"):
+        for name in ("net_test", *POLICIES):
             ask(child, f"{SELFTESTS}/kcov_run /tmp/of.{name} {SELFTESTS}/{name} > /tmp/tap", 1800)
         ask(child, "rmmod mcp_bpf", 60)
         tested = places(child, "/tmp/of.*")
