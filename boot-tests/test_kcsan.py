@@ -64,7 +64,7 @@ def races(child: Any, programs: tuple[str, ...], seeds: tuple[int, ...]) -> list
         said = ask(child, f"{SELFTESTS}/{name} > /tmp/tap; echo status $?", 900)
         assert said == "status 0", name + ask(child, "grep -A2 '^not ok' /tmp/tap | head")
     for seed in seeds:
-        said = ask(child, f"STRESS_SECONDS=600 {SELFTESTS}/stress_test 5000 {seed} > /tmp/tap; echo status $?", 900)
+        said = ask(child, f"TEST_SECONDS=600 {SELFTESTS}/stress_test 5000 {seed} > /tmp/tap; echo status $?", 900)
         assert said == "status 0", ask(child, "grep -A2 '^not ok' /tmp/tap | head")
     return of_ours(ask(child, "dmesg | grep 'BUG: KCSAN'", 60))
 

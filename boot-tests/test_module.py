@@ -240,6 +240,8 @@ PROGRAMS = {
 }
 #: Those that need what only the debug kernel has (faults, tracepoints), and one that can do more there (suspend).
 WITH_DEBUG = {"failnth_test": 86, "trace_test": 36, "process_test": 70}
+#: KASAN keeps for a while what was freed, so that slabs do grow; failnth_test loads the module forty times there.
+NOT_WITH_DEBUG = {"load_test"}
 #: 6.12's io_uring warns of itself when a ring with DEFER_TASKRUN ends while commands can be cancelled: its own
 #: io_ring_exit_work() flushes completions where its own assertion does not expect it. No frame of ours is in the trace.
 OF_THE_CORE = "io_lockdep_assert_cq_locked"
@@ -262,7 +264,8 @@ def test_a_product_image_carries_no_selftest(built: Built) -> None:
 
 def run_selftest(child: Any, name: str, seconds: float, fewest: int | None = None) -> None:
     """Run one program on the machine; all of its checks pass, and there are as many as it planned."""
-    said = ask(child, f"{SELFTESTS}/{name} > /tmp/tap; echo status $?", seconds)
+    program = f"TEST_SECONDS={seconds - 10:.0f} {SELFTESTS}/{name}"
+    said = ask(child, f"{program} > /tmp/tap; echo status $?", seconds)
     wrong = ask(child, "grep -A2 '^not ok\\|^Bail' /tmp/tap | head -20")
     assert (said, wrong) == ("status 0", ""), f"{name}: {said}\n{wrong}"
     passed = int(ask(child, "grep -c '^ok' /tmp/tap"))
@@ -293,9 +296,10 @@ def test_its_selftests_pass_under_every_checker(built: Built) -> None:
     image = built("virt-debug")
     with shell(image.path, image.board, image.tools, Options(realtime=True), 900) as child:
         for name, fewest in (PROGRAMS | WITH_DEBUG).items():
-            run_selftest(child, name, 1800, fewest)
+            if name not in NOT_WITH_DEBUG:
+                run_selftest(child, name, 1800, fewest)
         for seed in range(1, 4):
-            said = ask(child, f"STRESS_SECONDS=900 {SELFTESTS}/stress_test 10000 {seed} > /tmp/tap; echo $?", 900)
+            said = ask(child, f"TEST_SECONDS=900 {SELFTESTS}/stress_test 10000 {seed} > /tmp/tap; echo $?", 900)
             assert said == "0", ask(child, "cat /tmp/tap")
         assert ask(child, "rmmod mcp; echo status $?", 60) == "status 0"
         assert ask(child, "mount -t debugfs none /sys/kernel/debug; ls /sys/kernel/debug/kmemleak")
@@ -312,7 +316,7 @@ def test_it_loads_and_unloads_2000_times(built: Built) -> None:
     with shell(image.path, image.board, image.tools, Options(realtime=True)) as child:
         ask(child, SETTLED, 60)
         before = ask(child, LOUD)
-        said = ask(child, f"{SELFTESTS}/load_test 2000; echo status $?", 1500)
+        said = ask(child, f"TEST_SECONDS=1500 {SELFTESTS}/load_test 2000; echo status $?", 1510)
         assert said.endswith("status 0"), said
         assert ask(child, LOUD).removeprefix(before) == ""
 

@@ -7,7 +7,7 @@
  *
  * Usage: stress_test [OPERATIONS of a thread [SEED]]
  *                              on a machine where mcp.ko is loaded, as root.
- *                              $STRESS_SECONDS ends a hang, default 300
+ *                              $TEST_SECONDS ends a hang, default 300
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -587,7 +587,6 @@ int main(int count, char **words)
 	unsigned long each = count > 1 ? strtoul(words[1], NULL, 0) : 3000;
 	__u64 seed = count > 2 ? strtoull(words[2], NULL, 0) : now_ns();
 	static struct worker workers[THREADS];
-	char *seconds = getenv("STRESS_SECONDS");
 	unsigned long deaths = each / 100 + 3;
 	__u8 name[MCP_NAME_SIZE];
 	int status = -1, handle;
@@ -596,8 +595,6 @@ int main(int count, char **words)
 	long before;
 
 	test_begin();
-	if (seconds)
-		alarm(atoi(seconds));
 	printf("# stress_test %lu %llu\n", each, (unsigned long long)seed);
 	for (unsigned int i = 0; i < NAMES; i++) {
 		char suffix[16];
