@@ -306,6 +306,14 @@ struct mcp_exchange *mcp_exchange_find(u64 cookie)
 	return NULL;
 }
 
+/* Before, its server can only have guessed the cookie. */
+static bool is_served(const struct mcp_exchange *exchange)
+{
+	u8 state = READ_ONCE(exchange->serve_state);
+
+	return state == MCP_SERVE_OPEN || state == MCP_SERVE_CANCELED;
+}
+
 /**
  * mcp_exchange_find_of() - one that a port is a side of, and has not seen the end of
  * @port: either side
@@ -322,7 +330,7 @@ struct mcp_exchange *mcp_exchange_find_of(struct mcp_port *port, u64 cookie)
 
 	if (!exchange)
 		return NULL;
-	if (exchange->server == port && READ_ONCE(exchange->serve_state) != MCP_SERVE_DONE)
+	if (exchange->server == port && is_served(exchange))
 		return exchange;
 	if (exchange->caller == port && (READ_ONCE(exchange->call_state) != MCP_CALL_DONE ||
 					 !list_empty_careful(&exchange->call_node)))
@@ -343,16 +351,23 @@ struct mcp_exchange *mcp_exchange_find_of(struct mcp_port *port, u64 cookie)
 struct mcp_exchange *mcp_exchange_find_served(struct mcp_port *port, u64 cookie)
 {
 	struct mcp_exchange *exchange = mcp_exchange_find(cookie);
-	u8 state;
 
 	if (!exchange)
 		return NULL;
-	state = READ_ONCE(exchange->serve_state);
-	if (exchange->server == port &&
-	    (state == MCP_SERVE_OPEN || state == MCP_SERVE_CANCELED))
+	if (exchange->server == port && is_served(exchange))
 		return exchange;
 	mcp_exchange_put(exchange);
 	return NULL;
+}
+
+/**
+ * mcp_exchange_set_timer() - which can be stopped from then on
+ * @exchange: not yet known to anybody, with a deadline
+ */
+void mcp_exchange_set_timer(struct mcp_exchange *exchange)
+{
+	INIT_WORK(&exchange->expire, expire);
+	hrtimer_setup(&exchange->timer, start_expire, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 }
 
 /**
@@ -361,8 +376,6 @@ struct mcp_exchange *mcp_exchange_find_served(struct mcp_port *port, u64 cookie)
  */
 void __mcp_exchange_arm(struct mcp_exchange *exchange)
 {
-	INIT_WORK(&exchange->expire, expire);
-	hrtimer_setup(&exchange->timer, start_expire, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
 	mcp_exchange_get(exchange);
 	hrtimer_start(&exchange->timer, ns_to_ktime(exchange->deadline), HRTIMER_MODE_ABS);
 }
@@ -458,15 +471,70 @@ void __mcp_exchange_leave(struct mcp_exchange *exchange)
 		mcp_exchange_put(exchange);
 }
 
+/*
+ * A request that is taken away unseen takes what followed it along. The
+ * server's lock is held.
+ */
+static void take_followers(struct mcp_exchange *exchange, struct list_head *taken)
+{
+	struct list_head *queue = &exchange->server->queue;
+	struct mcp_msg *msg, *next;
+
+	/* As mcp_msg_push() has chosen. */
+	if (exchange->to_parent && exchange->parent->answer == MCP_ANSWER_TASK)
+		queue = &exchange->parent->inbox;
+	list_for_each_entry_safe(msg, next, queue, node) {
+		if (msg->exchange != exchange || msg->kind != MCP_NOTIFY ||
+		    !(msg->flags & MCP_MSG_TO_SERVER))
+			continue;
+		list_move_tail(&msg->node, taken);
+		mcp_msg_give(exchange->server->area, msg);
+	}
+}
+
+/**
+ * mcp_exchange_finish_locked() - the server's side is over
+ * @exchange: its server has heard of it, or would; the server's lock is held, and
+ *            dropped here: nobody else receives or ends it since its state was read
+ */
+void mcp_exchange_finish_locked(struct mcp_exchange *exchange)
+	__releases(&exchange->server->lock)
+{
+	struct mcp_port *server = exchange->server;
+	struct mcp_msg *request = &exchange->request, *msg, *next;
+	bool unseen = exchange->serve_state == MCP_SERVE_QUEUED;
+	struct file **files = request->files;
+
+	exchange->serve_state = MCP_SERVE_DONE;
+	/* It may never have been taken from the queue; a CANCEL likewise. */
+	list_del_init(&request->node);
+	if (unseen && request->flags & MCP_MSG_FOLLOWED && server->area)
+		take_followers(exchange, &request->node);
+	list_del_init(&exchange->cancel.node);
+	list_del_init(&exchange->serve_node);
+	request->files = NULL;
+	mcp_msg_give(server->area, request);
+	spin_unlock(&server->lock);
+	mcp_fds_drop(files, request->nfds);
+	/* Those who followed hang on to it now. */
+	list_for_each_entry_safe(msg, next, &request->node, node) {
+		list_del_init(&msg->node);
+		mcp_msg_free(msg);
+	}
+	mcp_exchange_put(exchange);
+}
+
 /* The server is told, or never hears of it. */
 static void end_server(struct mcp_exchange *exchange, int error)
 {
 	struct mcp_port *server = exchange->server;
 	struct io_uring_cmd *cmd = NULL;
-	bool unseen;
 
 	spin_lock(&server->lock);
-	unseen = exchange->serve_state == MCP_SERVE_QUEUED;
+	if (exchange->serve_state == MCP_SERVE_QUEUED) {
+		mcp_exchange_finish_locked(exchange);
+		return;
+	}
 	if (exchange->serve_state == MCP_SERVE_OPEN) {
 		exchange->serve_state = MCP_SERVE_CANCELED;
 		if (!server->dead) {
@@ -478,8 +546,6 @@ static void end_server(struct mcp_exchange *exchange, int error)
 	spin_unlock(&server->lock);
 	if (cmd)
 		mcp_uring_finish(cmd);
-	if (unseen)
-		mcp_exchange_finish(exchange);
 }
 
 /**
@@ -517,27 +583,6 @@ bool mcp_exchange_end(struct mcp_exchange *exchange, int error)
 	return true;
 }
 
-/*
- * A request that is taken away unseen takes what followed it along. The
- * server's lock is held.
- */
-static void take_followers(struct mcp_exchange *exchange, struct list_head *taken)
-{
-	struct list_head *queue = &exchange->server->queue;
-	struct mcp_msg *msg, *next;
-
-	/* As mcp_msg_push() has chosen. */
-	if (exchange->to_parent && exchange->parent->answer == MCP_ANSWER_TASK)
-		queue = &exchange->parent->inbox;
-	list_for_each_entry_safe(msg, next, queue, node) {
-		if (msg->exchange != exchange || msg->kind != MCP_NOTIFY ||
-		    !(msg->flags & MCP_MSG_TO_SERVER))
-			continue;
-		list_move_tail(&msg->node, taken);
-		mcp_msg_give(exchange->server->area, msg);
-	}
-}
-
 /**
  * mcp_exchange_finish() - the server's side is over
  * @exchange: answered, or cancelled, or its server is gone
@@ -547,34 +592,12 @@ static void take_followers(struct mcp_exchange *exchange, struct list_head *take
 void mcp_exchange_finish(struct mcp_exchange *exchange)
 {
 	struct mcp_port *server = exchange->server;
-	struct mcp_msg *request = &exchange->request, *msg, *next;
-	struct file **files;
-	bool unseen;
 
 	spin_lock(&server->lock);
-	if (exchange->serve_state == MCP_SERVE_DONE || exchange->serve_state == MCP_SERVE_NEW) {
+	if (exchange->serve_state == MCP_SERVE_DONE || exchange->serve_state == MCP_SERVE_NEW)
 		spin_unlock(&server->lock);
-		return;
-	}
-	unseen = exchange->serve_state == MCP_SERVE_QUEUED;
-	exchange->serve_state = MCP_SERVE_DONE;
-	/* It may never have been taken from the queue; a CANCEL likewise. */
-	list_del_init(&request->node);
-	if (unseen && request->flags & MCP_MSG_FOLLOWED && server->area)
-		take_followers(exchange, &request->node);
-	list_del_init(&exchange->cancel.node);
-	list_del_init(&exchange->serve_node);
-	files = request->files;
-	request->files = NULL;
-	mcp_msg_give(server->area, request);
-	spin_unlock(&server->lock);
-	mcp_fds_drop(files, request->nfds);
-	/* Those who followed hang on to it now. */
-	list_for_each_entry_safe(msg, next, &request->node, node) {
-		list_del_init(&msg->node);
-		mcp_msg_free(msg);
-	}
-	mcp_exchange_put(exchange);
+	else
+		mcp_exchange_finish_locked(exchange);
 }
 
 /**

@@ -654,9 +654,12 @@ void mcp_exchange_free(struct mcp_exchange *exchange);
 bool mcp_exchange_end(struct mcp_exchange *exchange, int error);
 void mcp_exchange_sweep(struct mcp_port *port, bool only_dead, int error);
 void mcp_exchange_add(struct mcp_exchange *exchange);
+void mcp_exchange_finish_locked(struct mcp_exchange *exchange)
+	__releases(&exchange->server->lock);
 void mcp_exchange_finish(struct mcp_exchange *exchange);
 void __mcp_exchange_end_children(struct mcp_exchange *exchange);
 void __mcp_exchange_leave(struct mcp_exchange *exchange);
+void mcp_exchange_set_timer(struct mcp_exchange *exchange);
 void __mcp_exchange_arm(struct mcp_exchange *exchange);
 void __mcp_exchange_disarm(struct mcp_exchange *exchange);
 struct mcp_exchange *mcp_exchange_new(struct mcp_port *caller);

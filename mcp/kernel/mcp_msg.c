@@ -57,7 +57,8 @@ struct mcp_taken mcp_msg_take(struct mcp_msg *msg)
 	struct mcp_taken taken = { .slot = mcp_msg_slot(msg) };
 
 	trace_mcp_deliver(msg);
-	if (msg->kind == MCP_REQUEST)
+	/* One that was handed back may have been cancelled meanwhile. */
+	if (msg->kind == MCP_REQUEST && msg->exchange->serve_state == MCP_SERVE_QUEUED)
 		msg->exchange->serve_state = MCP_SERVE_OPEN;
 	if (unlikely(msg->files)) {
 		mcp_exchange_get(msg->exchange);
@@ -133,6 +134,7 @@ int mcp_msg_fill(struct mcp_area *area, u32 unit, const struct mcp_frame *frame,
 		return 0;
 	}
 	mcp_count_message(frame->envelope.kind, len);
+	barrier_nospec();
 	instrument_copy_from_user_before(body, from, len);
 	left = raw_copy_from_user(body, from, len);
 	instrument_copy_from_user_after(body, from, len, left);

@@ -195,6 +195,7 @@ struct io_uring_cmd *mcp_port_push(struct mcp_port *port, struct mcp_msg *msg)
 struct io_uring_cmd *mcp_port_push_back(struct mcp_port *port, struct mcp_msg *msg)
 {
 	msg->flags &= ~MCP_MSG_DELIVERED;
+	/* A cancelled one stays that: its CANCEL comes after it, or has come before. */
 	if (msg->kind == MCP_REQUEST && msg->exchange->serve_state == MCP_SERVE_OPEN)
 		msg->exchange->serve_state = MCP_SERVE_QUEUED;
 	return push_at(port, msg, port->queue.next);
@@ -258,20 +259,22 @@ static int release_request(struct mcp_port *port, struct mcp_msg *msg)
 	__releases(&port->lock)
 {
 	struct mcp_exchange *exchange = mcp_exchange_get(msg->exchange);
-	bool over = exchange->serve_state == MCP_SERVE_CANCELED;
 	int error = 0;
 
-	if (!over && msg->flags & MCP_MSG_SHRUNK) {
+	if (exchange->serve_state == MCP_SERVE_CANCELED) {
+		mcp_exchange_finish_locked(exchange);
+		mcp_exchange_put(exchange);
+		return 0;
+	}
+	if (msg->flags & MCP_MSG_SHRUNK) {
 		error = -EINVAL;
-	} else if (!over) {
+	} else {
 		mcp_slots_shrink(&port->area->slots, msg->unit, msg->units, 1);
 		msg->flags |= MCP_MSG_SHRUNK;
 		mcp_uncharge(exchange, true, 0, msg->units - 1);
 		msg->units = 1;
 	}
 	spin_unlock(&port->lock);
-	if (over)
-		mcp_exchange_finish(exchange);
 	mcp_exchange_put(exchange);
 	return error;
 }

@@ -86,7 +86,11 @@ static int set_deadline(struct mcp_exchange *exchange, u64 deadline)
 		exchange->deadline = expiry;
 		exchange->expiry_first = true;
 	}
-	if (!exchange->deadline || exchange->deadline > ktime_get_ns())
+	if (!exchange->deadline)
+		return 0;
+	/* Before anybody can end it. */
+	mcp_exchange_set_timer(exchange);
+	if (exchange->deadline > ktime_get_ns())
 		return 0;
 	return exchange->expiry_first ? -EKEYEXPIRED : -ETIMEDOUT;
 }
@@ -164,20 +168,25 @@ static int reserve(struct mcp_exchange *exchange, u32 bytes)
 }
 
 /*
- * Take back what reserve() did, unless the exchange has ended meanwhile: then
- * whoever ended it has done so, and told the caller. Returns whether it was
- * taken back.
+ * Take back what reserve() did, unless the exchange has ended meanwhile, or
+ * somebody has taken the command to end it: then that one does so, and tells the
+ * caller. Returns whether it was taken back.
  */
-static bool unreserve(struct mcp_exchange *exchange)
+static bool unreserve(struct mcp_exchange *exchange, int error)
 {
 	struct mcp_port *caller = exchange->caller;
 	struct mcp_msg *response = &exchange->response;
 	bool ours;
 
 	spin_lock(&caller->lock);
-	ours = exchange->call_state == MCP_CALL_WAITING;
+	ours = exchange->call_state == MCP_CALL_WAITING &&
+	       (exchange->answer != MCP_ANSWER_CMD || exchange->cmd);
 	if (ours) {
 		exchange->call_state = MCP_CALL_DONE;
+		/* Another task that came to wait in it. */
+		if (exchange->waiter)
+			mcp_waiter_wake(exchange->waiter, (struct mcp_taken){ .slot = error });
+		exchange->waiter = NULL;
 		list_del_init(&exchange->call_node);
 		mcp_msg_give(caller->area, response);
 		/* The command, if any, is answered by whoever issued it. */
@@ -327,8 +336,10 @@ int mcp_request_publish(struct mcp_exchange *exchange, const struct mcp_frame *f
 	/* The server's side stays MCP_SERVE_NEW: who else ends it leaves that one alone. */
 	mcp_exchange_disarm(exchange);
 	mcp_exchange_leave(exchange);
-	if (unreserve(exchange)) {
+	if (unreserve(exchange, error)) {
 		mcp_policy_complete(exchange, -error, 0);
+		/* Whoever knew the cookie may have nested some in it. */
+		mcp_exchange_end_children(exchange);
 		mcp_exchange_put(exchange);
 	} else {
 		error = 0;

@@ -25,10 +25,11 @@
 struct pending {
 	union {
 		struct list_head node;		/* parked: in port->parked */
+		u64 cookie;			/* parked, and given a slot: of its exchange */
 		struct mcp_exchange *call;	/* calling: a reference */
 	};
 	struct mcp_msg *msg;			/* as in struct mcp_taken */
-	s32 slot;				/* likewise */
+	s32 slot;				/* likewise; 0: none yet */
 	bool calling;
 };
 
@@ -53,37 +54,44 @@ static void set_taken(struct pending *pending, struct mcp_taken taken)
 	pending->msg = taken.msg;
 }
 
-/* The message that lies there, unless it was released; the port's lock is held. */
-static struct mcp_msg *find_taken(struct mcp_port *port, struct mcp_taken taken)
+/*
+ * The message that lies there, unless it was released: whoever was given a CANCEL
+ * may release the request that it is about, and another one lie there since. The
+ * port's lock is held.
+ */
+static struct mcp_msg *find_taken(struct mcp_port *port, struct mcp_taken taken, u64 cookie)
 {
 	struct mcp_msg *msg = mcp_slots_owner(&port->area->slots, taken.slot / MCP_UNIT);
 
+	if (!msg || msg->exchange->cookie != cookie)
+		return NULL;
 	if (taken.slot % MCP_UNIT) {
-		/* Its request may be released, and another message lie there. */
-		if (!msg || msg->kind != MCP_REQUEST ||
+		if (msg->kind != MCP_REQUEST ||
 		    msg->exchange->serve_state != MCP_SERVE_CANCELED ||
 		    !list_empty(&msg->exchange->cancel.node))
 			return NULL;
 		return &msg->exchange->cancel;
 	}
-	return msg && (msg == taken.msg || msg->flags & MCP_MSG_DELIVERED) ? msg : NULL;
+	return msg == taken.msg || msg->flags & MCP_MSG_DELIVERED ? msg : NULL;
 }
 
 /* The task that would have received it dies: somebody else may. */
-static void hand_back(struct mcp_port *port, struct mcp_taken taken)
+static void hand_back(struct mcp_port *port, struct mcp_taken taken, u64 cookie)
 {
+	/* Once it is handed back, whoever receives it may release it. */
+	struct mcp_exchange *exchange = taken.msg ? taken.msg->exchange : NULL;
 	struct io_uring_cmd *other = NULL;
 	struct mcp_msg *msg;
 
 	spin_lock(&port->lock);
-	msg = find_taken(port, taken);
+	msg = find_taken(port, taken, cookie);
 	if (msg)
 		other = mcp_port_push_back(port, msg);
 	spin_unlock(&port->lock);
 	if (other)
 		mcp_uring_finish(other);
-	if (taken.msg)
-		mcp_exchange_put(taken.msg->exchange);
+	if (exchange)
+		mcp_exchange_put(exchange);
 }
 
 /* Nobody else waits for an answer: it is dropped. */
@@ -123,7 +131,7 @@ static void complete_cmd(struct io_uring_cmd *cmd, bool dying, unsigned int issu
 		if (call)
 			drop(port, taken);
 		else
-			hand_back(port, taken);
+			hand_back(port, taken, pending->cookie);
 		taken.slot = -ECANCELED;
 	}
 	io_uring_cmd_done(cmd, taken.slot, issue_flags);
@@ -167,7 +175,8 @@ struct io_uring_cmd *mcp_uring_unpark(struct mcp_port *port, struct mcp_msg *msg
 	pending = list_first_entry_or_null(&port->parked, struct pending, node);
 	if (!pending)
 		return NULL;
-	list_del_init(&pending->node);
+	__list_del_entry(&pending->node);
+	pending->cookie = msg->exchange->cookie;
 	set_taken(pending, mcp_msg_take(msg));
 	return cmd_of(pending);
 }
@@ -316,7 +325,7 @@ static void cancel(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		if (ours)
 			exchange->cmd = NULL;
 	} else {
-		ours = !list_empty(&pending->node);
+		ours = !pending->slot && !list_empty(&pending->node);
 		if (ours)
 			list_del_init(&pending->node);
 	}

@@ -25,6 +25,7 @@
 
 /* Of the READ that waits for its answer, one at a time; 0: none does. */
 static _Atomic uint64_t waiting;
+static _Atomic bool refused;
 
 static void answer(int fuse, uint64_t unique, int error, const void *data, size_t size)
 {
@@ -66,7 +67,10 @@ static void *serve(void *argument)
 			answer(slow->fuse, unique, 0, &opened, sizeof(opened));
 			break;
 		case FUSE_READ:
-			waiting = unique;
+			if (refused)
+				answer(slow->fuse, unique, -EIO, NULL, 0);
+			else
+				waiting = unique;
 			break;
 		case FUSE_FORGET:
 		case FUSE_BATCH_FORGET:
@@ -86,6 +90,7 @@ bool slow_open(struct slow *slow)
 	int fd;
 
 	waiting = 0;
+	refused = false;
 	strcpy(slow->path, "/tmp/slow.XXXXXX");
 	fd = mkostemp(slow->path, O_CLOEXEC);
 	/* Without options it fails; but then the module is loaded, if there is one. */
@@ -127,6 +132,13 @@ void slow_fill(struct slow *slow, unsigned char byte)
 
 	memset(bytes, byte, sizeof(bytes));
 	answer(slow->fuse, atomic_exchange(&waiting, 0), 0, bytes, sizeof(bytes));
+}
+
+void slow_refuse(struct slow *slow)
+{
+	/* The kernel asks once more, after its readahead has failed. */
+	refused = true;
+	answer(slow->fuse, atomic_exchange(&waiting, 0), -EIO, NULL, 0);
 }
 
 void slow_close(struct slow *slow)

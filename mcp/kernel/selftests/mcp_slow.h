@@ -26,6 +26,8 @@ bool slow_open(struct slow *slow);
 bool slow_reached(const struct slow *slow);
 /* It is there, and all of it is @byte: who stands there goes on. */
 void slow_fill(struct slow *slow, unsigned char byte);
+/* It will never be there: who stands there gets EFAULT. */
+void slow_refuse(struct slow *slow);
 void slow_close(struct slow *slow);
 
 #endif /* MCP_SLOW_H */

@@ -303,12 +303,13 @@ static bool server_has_none(const struct scene *scene)
 
 /*
  * Each worker's call can be cancelled before the server has it, and while it
- * gets there. More calls than one user may have: one that stayed would be missed.
+ * gets there, or fails to. More calls than one user may have: one that stayed
+ * would be missed.
  */
-static void test_ring_ends(struct scene *scene)
+static void test_ring_ends(struct scene *scene, struct mcp_frame frame, const char *what)
 {
 	enum { RINGS = 300, CALLS = 8 };
-	struct mcp_frame frame = frame_request(scene->handle, TOOL_READ, "x", 1), got;
+	struct mcp_frame got;
 	struct ring ring;
 
 	for (unsigned int i = 0; i < RINGS; i++) {
@@ -323,11 +324,24 @@ static void test_ring_ends(struct scene *scene)
 			;
 		ring_close(&ring);
 	}
-	check(server_has_none(scene), "%u rings end while they call: the server has none of it",
-	      RINGS);
+	check(server_has_none(scene), "%u rings end while they call%s: the server has none of it",
+	      RINGS, what);
+	frame = frame_request(scene->handle, TOOL_READ, "x", 1);
 	check_errno(put(scene->client.fd, &frame), 0, "and one more call fits");
 	check(read(scene->server.fd, &got, sizeof(got)) == sizeof(got) &&
 	      got.envelope.kind == MCP_REQUEST, "which arrives");
+}
+
+static void test_rings_end(struct scene *scene)
+{
+	struct mcp_frame frame = frame_request(scene->handle, TOOL_READ, "x", 1);
+
+	test_ring_ends(scene, frame, "");
+	frame.envelope.deadline = now_ns() + 3600 * 1000000000ull;
+	test_ring_ends(scene, frame, " with a deadline");
+	/* Nothing is mapped there. */
+	frame.result = 8;
+	test_ring_ends(scene, frame, " and cannot be told the cookie");
 }
 
 int main(void)
@@ -342,7 +356,7 @@ int main(void)
 	test_cancel(&scene, 0);
 	test_cancel(&scene, BODY);
 	test_early_cancel(&scene);
-	test_ring_ends(&scene);
+	test_rings_end(&scene);
 	end(&scene);
 	return test_end();
 }

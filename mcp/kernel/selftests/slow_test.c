@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mcp_accounts.h"
 #include "mcp_ring.h"
 #include "mcp_slow.h"
 #include "mcp_test.h"
@@ -284,8 +285,81 @@ static void test_ring_gone(void)
 	end(&scene);
 }
 
+/* An ioctl CALL, or what waits in one. */
+struct caller {
+	pthread_t thread;
+	int port;
+	struct mcp_frame frame;
+	_Atomic bool over;
+	int result;
+};
+
+static void *make_call(void *argument)
+{
+	struct caller *caller = argument;
+
+	caller->result = call(caller->port, MCP_IOC_CALL, &caller->frame);
+	caller->over = true;
+	return NULL;
+}
+
+static void caller_start(struct caller *caller, int port, struct mcp_frame frame)
+{
+	*caller = (struct caller){ .port = port, .frame = frame };
+	if (pthread_create(&caller->thread, NULL, make_call, caller))
+		bail_out("a thread");
+}
+
+static bool is_over(const struct caller *caller)
+{
+	for (__u64 end = now_ns() + SOON * 1000000ull; now_ns() < end; sleep_ms(1))
+		if (caller->over)
+			return true;
+	return false;
+}
+
+/*
+ * The cookie cannot be told, so the request is not sent. Who has guessed it (they
+ * are in order) may have sent another within it, and wait in it.
+ */
+static void test_guessed(void)
+{
+	struct mcp_frame frame, got;
+	struct caller caller, guest;
+	struct scene scene;
+	__u64 cookie;
+
+	start(&scene);
+	frame = request(&scene, "x", 1);
+	put(scene.client.fd, &frame);
+	cookie = received(&scene) + 1;
+	frame.result = address(scene.slow.memory);
+	caller_start(&caller, scene.client.fd, frame);
+	check(slow_reached(&scene.slow), "a call stands where its cookie is told");
+	caller_start(&guest, scene.client.fd,
+		     (struct mcp_frame){ .envelope.cookie = cookie, .handle = -1 });
+	frame = frame_nested(cookie, "y", 1);
+	check_errno(put(scene.client.fd, &frame), 0, "its cookie is guessed: a request within it");
+	frame = frame_nested(cookie, "z", 1);
+	check_errno(put(scene.server.fd, &frame), ENOENT, "the endpoint has not seen it: not from there");
+	sleep_ms(5 * NEVER);
+	check(!guest.over, "another task waits in it");
+	slow_refuse(&scene.slow);
+	check(is_over(&caller) && caller.result == -EFAULT, "the cookie is not told, and it is not sent");
+	check(is_over(&guest) && guest.result == -EFAULT, "which the other task learns");
+	check(take(&scene.client, &got) && got.envelope.kind == MCP_RESPONSE &&
+	      got.envelope.status == ECANCELED, "what was sent within it has ended");
+	check(has_none(&scene.server), "the server has neither");
+	pthread_join(caller.thread, NULL);
+	pthread_join(guest.thread, NULL);
+	end(&scene);
+}
+
 int main(void)
 {
+	__u8 name[MCP_NAME_SIZE];
+	struct port keeper;
+
 	test_begin();
 	test_cancel_by_ring();
 	test_client_gone();
@@ -293,5 +367,11 @@ int main(void)
 	test_server_gone();
 	test_revoked();
 	test_ring_gone();
+	test_guessed();
+	port_need(&keeper, 8 << 20);
+	test_name(name, "accounts");
+	serve_need(&keeper, name);
+	check_accounts(name);
+	port_close(&keeper);
 	return test_end();
 }

@@ -6,6 +6,7 @@
  * Usage: uring_test            on a machine where mcp.ko is loaded, as root
  */
 #include <errno.h>
+#include <poll.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -635,6 +636,95 @@ static void test_teardown(unsigned int ring_flags, const char *how)
 	bench_close(&bench);
 }
 
+/* The request's that it is about. */
+static __u32 slot_of(const struct mcp_frame *cancel)
+{
+	return cancel->slot - MCP_CANCEL_OFFSET;
+}
+
+/* A receiver whose completion its task has not looked for: the message is given back when the ring ends. */
+static void hold(struct bench *bench, struct ring *ring, struct mcp_frame frame, __u64 *cookie)
+{
+	ring_need(ring, 8, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
+	ring_command(ring, bench->server.fd, MCP_CMD_RECV_PARK, NULL, PARK);
+	ring_submit(ring);
+	frame.result = address(cookie);
+	if (put(&bench->client, frame))
+		bail_out("a request");
+}
+
+static bool receives(const struct port *port, struct mcp_frame *frame, unsigned int kind,
+		     __u64 cookie)
+{
+	struct pollfd wait = { .fd = port->fd, .events = POLLIN };
+
+	return poll(&wait, 1, SOON) == 1 && read(port->fd, frame, sizeof(*frame)) == sizeof(*frame) &&
+	       frame->envelope.kind == kind && frame->envelope.cookie == cookie;
+}
+
+static bool receives_none(const struct port *port)
+{
+	struct pollfd wait = { .fd = port->fd, .events = POLLIN };
+
+	return !poll(&wait, 1, 5 * NEVER);
+}
+
+static int release(const struct port *port, __u32 slot)
+{
+	return call(port->fd, MCP_IOC_RELEASE, (void *)(uintptr_t)slot);
+}
+
+static void test_handed_back(void)
+{
+	struct mcp_frame frame, got, cancel, answer;
+	struct bench bench;
+	__u64 cookie = 0, other = 0;
+	struct ring ring;
+
+	bench_need(&bench);
+	frame = frame_request(bench.handle, TOOL_READ, "given", 5);
+	hold(&bench, &ring, frame, &cookie);
+	check(receives_none(&bench.server), "a request lies in a ring");
+	ring_close(&ring);
+	check(receives(&bench.server, &got, MCP_REQUEST, cookie), "the ring ends: it is another's");
+	check_errno(put(&bench.server, frame_response(cookie, "y", 1)), 0, "who answers");
+	check(receives(&bench.client, &got, MCP_RESPONSE, cookie), "and is heard");
+
+	/* Cancelled while it lies there; its slot is free when it is released. */
+	hold(&bench, &ring, frame, &cookie);
+	check_errno(put(&bench.client, frame_cancel(cookie)), 0, "one in a ring is cancelled");
+	ring_close(&ring);
+	sleep_ms(5 * NEVER);
+	check(receives(&bench.server, &got, MCP_REQUEST, cookie) &&
+	      receives(&bench.server, &cancel, MCP_CANCEL, cookie),
+	      "the ring ends: it is another's, with its CANCEL");
+	check_errno(release(&bench.server, got.slot), 0, "who releases it");
+	check_errno(put(&bench.server, frame_response(cookie, "y", 1)), ENOENT, "and has done with it");
+
+	/* Released by who has the CANCEL; another lies there when the ring ends. */
+	hold(&bench, &ring, frame, &cookie);
+	check_errno(put(&bench.client, frame_cancel(cookie)), 0, "another in a ring is cancelled");
+	check(receives(&bench.server, &cancel, MCP_CANCEL, cookie) &&
+	      !release(&bench.server, slot_of(&cancel)), "and released");
+	frame.result = address(&other);
+	/* Slots are taken in turn. */
+	for (unsigned int i = 0; i < 2 * ARENA / 256; i++) {
+		if (put(&bench.client, frame) ||
+		    !receives(&bench.server, &got, MCP_REQUEST, other) ||
+		    got.slot == slot_of(&cancel))
+			break;
+		put(&bench.server, frame_response(other, "y", 1));
+		if (read(bench.client.fd, &answer, sizeof(answer)) == sizeof(answer))
+			release(&bench.client, answer.slot);
+	}
+	check(got.envelope.cookie == other && got.slot == slot_of(&cancel),
+	      "a later request lies in its place");
+	ring_close(&ring);
+	check(receives_none(&bench.server), "the ring ends: that one is not received again");
+	check_errno(put(&bench.server, frame_response(other, "y", 1)), 0, "it is answered");
+	bench_close(&bench);
+}
+
 /* The file is closed first: it lives until its ring ends. */
 static void test_close_first(void)
 {
@@ -852,6 +942,7 @@ int main(void)
 	test_teardown(IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
 		      "teardown, DEFER_TASKRUN");
 	test_teardown(IORING_SETUP_SQPOLL, "teardown, SQPOLL");
+	test_handed_back();
 	test_close_first();
 	test_killed(0, "kill");
 	test_killed(IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, "kill, DEFER_TASKRUN");
