@@ -46,14 +46,21 @@ static void put_handle(struct audit_buffer *buffer, const struct mcp_handle *han
 			 handle->label[0] ? handle->label : "-", handle->depth);
 }
 
-/* Who, and how it ended. */
-static void finish(struct audit_buffer *buffer, int error)
+/* Who, and how it ended. What a work of the kernel's sends has nobody's session. */
+static void finish_for(struct audit_buffer *buffer, const struct mcp_stamp *who, int error)
 {
 	audit_log_format(buffer, " pid=%d uid=%u auid=%u ses=%u res=%d errno=%d",
-			 task_tgid_nr(current), from_kuid(&init_user_ns, current_euid()),
+			 who->pid, from_kuid(&init_user_ns, who->uid),
 			 from_kuid(&init_user_ns, audit_get_loginuid(current)),
 			 audit_get_sessionid(current), !error, -error);
 	audit_log_end(buffer);
+}
+
+static void finish(struct audit_buffer *buffer, int error)
+{
+	struct mcp_stamp who = mcp_stamp_of_current();
+
+	finish_for(buffer, &who, error);
 }
 
 /* Was there no need for a record, or is it written? */
@@ -138,13 +145,14 @@ void mcp_audit_handle_init(struct mcp_handle *handle)
  * @handle: on which it is sent
  * @envelope: of the request
  * @cookie: of its exchange, 0 if it has none
+ * @sender: who sends it
  * @error: 0 if it was admitted, else why not
  *
  * Does not wait: a record that cannot be made now is lost and counted, and so
  * is one beyond what the handle may cause.
  */
 void __mcp_audit_call(struct mcp_handle *handle, const struct mcp_envelope *envelope, u64 cookie,
-		      int error)
+		      const struct mcp_stamp *sender, int error)
 {
 	struct audit_buffer *buffer;
 
@@ -161,22 +169,23 @@ void __mcp_audit_call(struct mcp_handle *handle, const struct mcp_envelope *enve
 	put_handle(buffer, handle);
 	audit_log_format(buffer, " tool=%u method=%u len=%u cookie=%llu parent=%llu",
 			 envelope->tool, envelope->method, envelope->len, cookie, envelope->parent);
-	finish(buffer, error);
+	finish_for(buffer, sender, error);
 }
 
 /**
  * mcp_audit_denial() - write down a request that may not be sent
  * @handle: on which it was to be sent
  * @envelope: of the request
+ * @sender: who would have sent it
  * @error: why not; an endpoint that is gone is no decision
  *
  * Recorded whether calls are or not.
  */
 void __cold mcp_audit_denial(struct mcp_handle *handle, const struct mcp_envelope *envelope,
-			     int error)
+			     const struct mcp_stamp *sender, int error)
 {
 	if (error != -EPIPE)
-		__mcp_audit_call(handle, envelope, 0, error);
+		__mcp_audit_call(handle, envelope, 0, sender, error);
 }
 
 /**

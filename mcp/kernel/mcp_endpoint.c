@@ -269,35 +269,56 @@ static bool name_is_held(const char *name, kuid_t uid)
 	return false;
 }
 
-/* The oldest goes: of this user's, so that nobody can drive another's name out. */
-static void make_room(kuid_t uid)
+static unsigned int held_by(kuid_t uid)
 {
 	struct held_name *entry;
+	unsigned int count = 0;
+
+	list_for_each_entry(entry, &held, node)
+		count += uid_eq(entry->uid, uid);
+	return count;
+}
+
+/*
+ * The oldest goes of whoever has the most, so that nobody can drive another's
+ * names out, nor leave others no more than one.
+ */
+static void make_room(void)
+{
+	struct held_name *entry, *victim = NULL;
+	unsigned int most = 0;
 
 	list_for_each_entry(entry, &held, node) {
-		if (uid_eq(entry->uid, uid)) {
-			forget_held(entry);
-			return;
+		unsigned int count;
+
+		if (victim && uid_eq(entry->uid, victim->uid))
+			continue;
+		count = held_by(entry->uid);
+		if (count > most) {
+			most = count;
+			victim = entry;
 		}
 	}
-	forget_held(list_first_entry(&held, struct held_name, node));
+	forget_held(victim);
 }
 
 static void hold_name(struct mcp_endpoint *endpoint, kuid_t uid)
 {
 	struct held_name *entry, *next;
 
-	/* A name is held once, from its last end. */
+	u64 now = ktime_get_boottime_ns();
+
+	/* A name is held once, from its last end, and not for longer than its time. */
 	list_for_each_entry_safe(entry, next, &held, node)
-		if (!strcmp(entry->name, endpoint->name))
+		if (entry->until <= now || !strcmp(entry->name, endpoint->name))
 			forget_held(entry);
+	if (held_count == HOLD_MAX)
+		make_room();
 	entry = endpoint->hold;
 	endpoint->hold = NULL;
-	if (held_count == HOLD_MAX)
-		make_room(uid);
 	strscpy(entry->name, endpoint->name);
 	entry->uid = uid;
-	entry->until = ktime_get_boottime_ns() + HOLD_NS;
+	entry->until = now + HOLD_NS;
 	list_add_tail(&entry->node, &held);
 	held_count++;
 }

@@ -224,10 +224,8 @@ struct mcp_exchange *mcp_exchange_new(struct mcp_port *caller)
 	reset_msg(&exchange->cancel, MCP_MSG_TO_SERVER);
 	refcount_set(&exchange->refs, 4);
 	exchange->cookie = atomic64_inc_return(&last_cookie);
-	exchange->uid = current_euid();
-	exchange->gid = current_egid();
-	exchange->pid = task_tgid_nr(current);
-	exchange->start_time = current->group_leader->start_boottime;
+	/* What the kernel sends for somebody is sent by a work, which is nobody's task. */
+	exchange->stamp = unlikely(caller->bound) ? caller->binder : mcp_stamp_of_current();
 	return exchange;
 }
 
@@ -480,8 +478,8 @@ static void take_followers(struct mcp_exchange *exchange, struct list_head *take
 	struct list_head *queue = &exchange->server->queue;
 	struct mcp_msg *msg, *next;
 
-	/* As mcp_msg_push() has chosen. */
-	if (exchange->to_parent && exchange->parent->answer == MCP_ANSWER_TASK)
+	/* As mcp_msg_push() has chosen: a call that is over has left nothing unseen. */
+	if (mcp_exchange_asks_task(exchange))
 		queue = &exchange->parent->inbox;
 	list_for_each_entry_safe(msg, next, queue, node) {
 		if (msg->exchange != exchange || msg->kind != MCP_NOTIFY ||
@@ -574,8 +572,9 @@ bool mcp_exchange_end(struct mcp_exchange *exchange, int error)
 		mcp_uring_finish(ending.cmd);
 	mcp_exchange_end_children(exchange);
 	mcp_exchange_leave(exchange);
-	mcp_exchange_disarm(exchange);
 	end_server(exchange, error);
+	/* Whoever publishes it has armed it before the server's lock, or sees that it is over. */
+	mcp_exchange_disarm(exchange);
 	if (ending.space)
 		mcp_msg_free(ending.space);
 	if (ending.finished)
@@ -605,20 +604,21 @@ void mcp_exchange_finish(struct mcp_exchange *exchange)
  * @port: the server
  * @only_dead: only what was sent on handles that are no longer valid
  * @error: why, if not for the handle
+ *
+ * One at a time, so that none returns while another has yet to end what it found.
  */
 void mcp_exchange_sweep(struct mcp_port *port, bool only_dead, int error)
 {
 	struct mcp_exchange *exchange;
 	LIST_HEAD(found);
 
+	mutex_lock(&port->setup);
 	spin_lock(&port->lock);
 	list_for_each_entry(exchange, &port->serves, serve_node) {
 		if (only_dead && !READ_ONCE(exchange->handle->error))
 			continue;
-		if (list_empty(&exchange->sweep)) {
-			mcp_exchange_get(exchange);
-			list_add_tail(&exchange->sweep, &found);
-		}
+		mcp_exchange_get(exchange);
+		list_add_tail(&exchange->sweep, &found);
 	}
 	spin_unlock(&port->lock);
 
@@ -629,10 +629,11 @@ void mcp_exchange_sweep(struct mcp_port *port, bool only_dead, int error)
 			list_del_init(&exchange->sweep);
 		spin_unlock(&port->lock);
 		if (!exchange)
-			return;
+			break;
 		mcp_exchange_end(exchange, only_dead ? exchange->handle->error : error);
 		mcp_exchange_put(exchange);
 	}
+	mutex_unlock(&port->setup);
 }
 
 /**
@@ -661,11 +662,11 @@ long mcp_ioctl_peer(struct mcp_port *port, struct mcp_peer __user *user)
 		.size = sizeof(peer),
 		.cookie = exchange->cookie,
 		.sender = exchange->sender,
-		.uid = from_kuid(&init_user_ns, exchange->uid),
-		.gid = from_kgid(&init_user_ns, exchange->gid),
-		.pid = exchange->pid,
+		.uid = from_kuid(&init_user_ns, exchange->stamp.uid),
+		.gid = from_kgid(&init_user_ns, exchange->stamp.gid),
+		.pid = exchange->stamp.pid,
 		.rights = exchange->handle->rights,
-		.start_time = exchange->start_time,
+		.start_time = exchange->stamp.start_time,
 	};
 	memcpy(peer.label, exchange->handle->label, sizeof(peer.label));
 	mcp_exchange_put(exchange);

@@ -347,6 +347,7 @@ long mcp_ioctl_grant(struct mcp_port *port, struct mcp_grant __user *user)
 	if (error)
 		return error;
 	if (grant.flags || !grant.rights || grant.rights & ~MCP_RIGHTS ||
+	    grant.expiry > S64_MAX ||
 	    mcp_name_check(grant.label, sizeof(grant.label), sizeof(grant.label)) < 0)
 		return -EINVAL;
 	parent = get_handle(grant.handle);

@@ -227,6 +227,30 @@ struct mcp_user *mcp_user_get(kuid_t uid);
 void mcp_user_hold(struct mcp_user *user);
 void mcp_user_put(struct mcp_user *user);
 
+/**
+ * struct mcp_stamp - who sends; for logs, not for decisions
+ * @uid: effective
+ * @gid: likewise
+ * @pid: of the process, in the initial namespace
+ * @start_time: of that process, CLOCK_BOOTTIME ns
+ */
+struct mcp_stamp {
+	kuid_t uid;
+	kgid_t gid;
+	pid_t pid;
+	u64 start_time;
+};
+
+static inline struct mcp_stamp mcp_stamp_of_current(void)
+{
+	return (struct mcp_stamp){
+		.uid = current_euid(),
+		.gid = current_egid(),
+		.pid = task_tgid_nr(current),
+		.start_time = current->group_leader->start_boottime,
+	};
+}
+
 /* ---- mcp_port.c: an open file of /dev/mcp ---- */
 
 /**
@@ -251,6 +275,7 @@ void mcp_user_put(struct mcp_user *user);
  * @user: who opened it
  * @cred: its credential: the authority of all that is done here
  * @bound: a port of the kernel's: the one handle that it sends on; else NULL
+ * @binder: a port of the kernel's: who made it, whom its requests name as their sender
  * @rcu: it is freed after a grace period, since endpoints point to it
  */
 struct mcp_port {
@@ -273,6 +298,7 @@ struct mcp_port {
 	struct mcp_user *user;
 	const struct cred *cred;
 	struct mcp_handle *bound;
+	struct mcp_stamp binder;
 	struct rcu_head rcu;
 };
 
@@ -474,18 +500,19 @@ int mcp_audit_policy(const char *what, const struct mcp_policy *policy);
 int mcp_audit_name(const char *what, const char *name, int error);
 void mcp_audit_handle_init(struct mcp_handle *handle);
 void __mcp_audit_call(struct mcp_handle *handle, const struct mcp_envelope *envelope, u64 cookie,
-		      int error);
-void mcp_audit_denial(struct mcp_handle *handle, const struct mcp_envelope *envelope, int error);
+		      const struct mcp_stamp *sender, int error);
+void mcp_audit_denial(struct mcp_handle *handle, const struct mcp_envelope *envelope,
+		      const struct mcp_stamp *sender, int error);
 int mcp_audit_calls_set(bool on);
 bool mcp_audit_calls_on(void);
 u64 mcp_audit_lost_count(void);
 
 /* A request was admitted. Costs a no-operation while nobody wants to know. */
 static inline void mcp_audit_call(struct mcp_handle *handle, const struct mcp_envelope *envelope,
-				  u64 cookie)
+				  u64 cookie, const struct mcp_stamp *sender)
 {
 	if (static_branch_unlikely(&mcp_audit_calls))
-		__mcp_audit_call(handle, envelope, cookie, 0);
+		__mcp_audit_call(handle, envelope, cookie, sender, 0);
 }
 
 /* ---- mcp_require.c: where a policy must be attached ---- */
@@ -595,10 +622,7 @@ enum mcp_serve_state {
  * @began: when it was sent, CLOCK_MONOTONIC ns; 0 if nobody traced that
  * @expiry_first: the handle ends before the caller's deadline
  * @sender: stamp of the request
- * @uid: of the task that sent the request; for logs
- * @gid: likewise
- * @pid: its process
- * @start_time: of that process, CLOCK_BOOTTIME ns
+ * @stamp: of the task that sent the request
  */
 struct mcp_exchange {
 	struct hlist_node hash;
@@ -632,10 +656,7 @@ struct mcp_exchange {
 	struct list_head inbox;
 	struct list_head sweep;
 	u64 sender;
-	kuid_t uid;
-	kgid_t gid;
-	pid_t pid;
-	u64 start_time;
+	struct mcp_stamp stamp;
 	u32 tool;
 	u32 length;
 #ifdef CONFIG_TRACEPOINTS
@@ -670,6 +691,19 @@ static inline void mcp_exchange_put(struct mcp_exchange *exchange)
 {
 	if (refcount_dec_and_test(&exchange->refs))
 		mcp_exchange_free(exchange);
+}
+
+/*
+ * Is it asked of a call that waits for its answer, and so gets this too? Not once
+ * that is over and its task has come back. The server's lock is held, which is the
+ * call's.
+ */
+static inline bool mcp_exchange_asks_task(const struct mcp_exchange *exchange)
+{
+	const struct mcp_exchange *parent = exchange->parent;
+
+	return exchange->to_parent && parent->answer == MCP_ANSWER_TASK &&
+	       !list_empty(&parent->call_node);
 }
 
 /* Most have no deadline and are not nested. */

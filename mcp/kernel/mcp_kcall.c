@@ -27,10 +27,6 @@
  * @death: in the handle's
  * @wake: whom to tell
  * @data: for @wake
- * @uid: of the task that opened it: what it sends is stamped so
- * @gid: likewise
- * @pid: likewise
- * @start_time: likewise
  */
 struct mcp_kport {
 	struct mcp_port *port;
@@ -38,10 +34,6 @@ struct mcp_kport {
 	wait_queue_entry_t death;
 	mcp_kport_wake wake;
 	void *data;
-	kuid_t uid;
-	kgid_t gid;
-	pid_t pid;
-	u64 start_time;
 };
 
 static int messages_came(wait_queue_entry_t *entry, unsigned int mode, int flags, void *key)
@@ -125,10 +117,7 @@ struct mcp_kport *mcp_kport_open(int fd, u32 bytes, mcp_kport_wake wake, void *d
 	kport->port->bound = handle;
 	kport->wake = wake;
 	kport->data = data;
-	kport->uid = current_euid();
-	kport->gid = current_egid();
-	kport->pid = task_tgid_nr(current);
-	kport->start_time = current->group_leader->start_boottime;
+	kport->port->binder = mcp_stamp_of_current();
 	init_waitqueue_func_entry(&kport->messages, messages_came);
 	init_waitqueue_func_entry(&kport->death, handle_died);
 	add_wait_queue(&kport->port->poll, &kport->messages);
@@ -177,7 +166,6 @@ u64 mcp_kport_sender(const struct mcp_kport *kport)
 }
 EXPORT_SYMBOL_GPL(mcp_kport_sender);
 
-/* As mcp_frame.c does it, but for the stamp: the work is nobody's task. */
 static int send_request(struct mcp_kport *kport, const struct mcp_frame *frame, u64 *cookie)
 {
 	struct mcp_exchange *exchange;
@@ -186,10 +174,6 @@ static int send_request(struct mcp_kport *kport, const struct mcp_frame *frame, 
 	exchange = mcp_request_prepare(kport->port, frame, MCP_ANSWER_QUEUE);
 	if (IS_ERR(exchange))
 		return PTR_ERR(exchange);
-	exchange->uid = kport->uid;
-	exchange->gid = kport->gid;
-	exchange->pid = kport->pid;
-	exchange->start_time = kport->start_time;
 	*cookie = exchange->cookie;
 	error = mcp_request_publish(exchange, frame);
 	mcp_exchange_put(exchange);

@@ -194,8 +194,7 @@ struct io_uring_cmd *mcp_msg_push(struct mcp_msg *msg)
 
 	trace_mcp_send(msg);
 	if (msg->flags & MCP_MSG_TO_SERVER) {
-		/* A call that waits for its answer also gets what is asked of it. */
-		if (exchange->to_parent && exchange->parent->answer == MCP_ANSWER_TASK)
+		if (mcp_exchange_asks_task(exchange))
 			return push_to_task(exchange->parent, msg);
 		return mcp_port_push(exchange->server, msg);
 	}

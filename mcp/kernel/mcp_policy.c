@@ -229,7 +229,7 @@ static void describe_exchange(struct mcp_policy_call *call, const struct mcp_exc
 	call->parent = exchange->parent ? exchange->parent->cookie : 0;
 	call->deadline = exchange->deadline;
 	call->rights = exchange->handle->rights;
-	call->pid = exchange->pid;
+	call->pid = exchange->stamp.pid;
 	call->depth = exchange->depth;
 	call->label = exchange->handle->label;
 	if (exchange->parent)

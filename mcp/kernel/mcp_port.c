@@ -261,7 +261,8 @@ static int release_request(struct mcp_port *port, struct mcp_msg *msg)
 	struct mcp_exchange *exchange = mcp_exchange_get(msg->exchange);
 	int error = 0;
 
-	if (exchange->serve_state == MCP_SERVE_CANCELED) {
+	/* A CANCEL that nobody has taken still has to be told. */
+	if (exchange->serve_state == MCP_SERVE_CANCELED && list_empty(&exchange->cancel.node)) {
 		mcp_exchange_finish_locked(exchange);
 		mcp_exchange_put(exchange);
 		return 0;

@@ -34,7 +34,7 @@ static int aim_at_endpoint(struct mcp_exchange *exchange, const struct mcp_frame
 		if (!error)
 			exchange->handle = mcp_handle_get(handle);
 		else
-			mcp_audit_denial(handle, &frame->envelope, error);
+			mcp_audit_denial(handle, &frame->envelope, &exchange->stamp, error);
 	}
 	fdput(fd);
 	if (error)
@@ -250,7 +250,7 @@ struct mcp_exchange *mcp_request_prepare(struct mcp_port *port, const struct mcp
 		goto give;
 	mcp_msg_stamp(exchange->filling, exchange->request.unit, envelope, exchange->cookie,
 		      exchange->sender);
-	mcp_audit_call(exchange->handle, envelope, exchange->cookie);
+	mcp_audit_call(exchange->handle, envelope, exchange->cookie, &exchange->stamp);
 	return exchange;
 give:
 	give_slot(exchange);

@@ -16,14 +16,16 @@
 static struct sk_buff *new_frame(struct mcp_net_binding *binding, const u8 *eth, u32 bytes)
 {
 	struct net_device *dev = binding->dev;
+	/* Once: a device may come to need more while memory is waited for. */
+	unsigned int headroom = LL_RESERVED_SPACE(dev);
 	struct sk_buff *skb;
 
-	skb = alloc_skb(LL_RESERVED_SPACE(dev) + bytes + dev->needed_tailroom, GFP_KERNEL);
+	skb = alloc_skb(headroom + bytes + dev->needed_tailroom, GFP_KERNEL);
 	if (!skb) {
 		mcp_net_count(binding, MCP_NET_LOST);
 		return NULL;
 	}
-	skb_reserve(skb, LL_RESERVED_SPACE(dev));
+	skb_reserve(skb, headroom);
 	skb_reset_network_header(skb);
 	skb_push(skb, MCP_NET_ETH);
 	skb_reset_mac_header(skb);

@@ -533,6 +533,29 @@ static void test_cancel_released(struct pair *pair)
 		    pair->path);
 }
 
+/* Who releases it after it was cancelled, and has not heard of that, still does. */
+static void test_released_too_late(struct pair *pair)
+{
+	struct mcp_frame frame = frame_request(pair->handle, TOOL_READ, pattern, 5000);
+	struct message request, message;
+
+	if (!check(pair_request(pair, &frame, &request), "%s: a request of 5000 bytes", pair->path))
+		return;
+	frame = frame_cancel(request.envelope.cookie);
+	check_errno(side_send(&pair->client, &frame, NULL), 0, "%s: cancel", pair->path);
+	check_ended(pair, request.envelope.cookie, ECANCELED, "cancel before release");
+	check_errno(side_release(&pair->server, &request), 0,
+		    "%s: the server, which has not heard of it, releases the slot", pair->path);
+	check(side_next(&pair->server, &message, SOON) && message.envelope.kind == MCP_CANCEL &&
+	      message.slot == request.slot + MCP_CANCEL_OFFSET,
+	      "%s: the CANCEL is told", pair->path);
+	check_errno(side_release(&pair->server, &request), 0, "%s: and the slot released for good",
+		    pair->path);
+	frame = frame_response(request.envelope.cookie, NULL, 0);
+	check_errno(side_send(&pair->server, &frame, NULL), ENOENT, "%s: there is nothing to answer",
+		    pair->path);
+}
+
 /* What follows a request that is taken away unseen goes with it, and is paid back. */
 static void test_followers(struct pair *pair)
 {
@@ -1007,9 +1030,8 @@ static void test_path(enum path path)
 	static void (*const scenes[])(struct pair *) = {
 		test_echo, test_stamps, test_answers, test_credit, test_no_credit,
 		test_notify_server, test_nested, test_nested_caller, test_nested_tool,
-		test_nesting_depth,
-		test_nested_dies, test_nested_outlived, test_cancel, test_cancel_released,
-		test_followers, test_deadline, test_order,
+		test_nesting_depth, test_nested_dies, test_nested_outlived, test_cancel,
+		test_cancel_released, test_released_too_late, test_followers, test_deadline, test_order,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(scenes); i++) {

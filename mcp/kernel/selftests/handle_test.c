@@ -172,6 +172,7 @@ static void test_grant_arguments(struct pair *pair)
 		{ "a quote in the label", good, EINVAL },
 		{ "something behind the label's end", good, EINVAL },
 		{ "an expiry that is over", good, EINVAL },
+		{ "an expiry that is no time", good, EINVAL },
 		{ "pins at a bad address", good, EFAULT },
 		{ "a size too small", good, EINVAL },
 		{ "a size too large", good, E2BIG },
@@ -191,10 +192,11 @@ static void test_grant_arguments(struct pair *pair)
 	memcpy(rows[9].args.label, "a\"b", 3);
 	rows[10].args.label[MCP_LABEL_SIZE - 1] = 'x';
 	rows[11].args.expiry = 1;
-	rows[12].args.npins = 1;
-	rows[12].args.pins = 8;
-	rows[13].args.size = 8;
-	rows[14].args.size = 8192;
+	rows[12].args.expiry = 1ull << 63;
+	rows[13].args.npins = 1;
+	rows[13].args.pins = 8;
+	rows[14].args.size = 8;
+	rows[15].args.size = 8192;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		check_errno(call(fd, MCP_IOC_GRANT, &rows[i].args), rows[i].error, "GRANT with %s",
 			    rows[i].what);

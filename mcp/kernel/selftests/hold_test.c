@@ -78,12 +78,13 @@ static bool is_held_since(__u64 start, uid_t uid, __u8 *name)
 
 int main(void)
 {
-	__u8 freed[MCP_NAME_SIZE], again[MCP_NAME_SIZE];
+	__u8 freed[MCP_NAME_SIZE], again[MCP_NAME_SIZE], late[MCP_NAME_SIZE];
 	__u64 before, after, renewed;
 
 	test_begin();
 	test_name(freed, "freed");
 	test_name(again, "again");
+	test_name(late, "late");
 	before = now_ns();
 	check(serves(USER, freed) && serves(USER, again), "a user serves two names, and ends");
 	after = now_ns();
@@ -94,6 +95,10 @@ int main(void)
 	      is_held_since(before, OTHER_USER, freed),
 	      "another who gives up %d names does not drive it out (%d ms)", MANY,
 	      since_ms(before));
+	renewed = now_ns();
+	check(serves(USER, late) && is_held_since(renewed, OTHER_USER, late) &&
+	      is_held_since(before, OTHER_USER, freed),
+	      "nor does one more of the first user's drive out its own");
 	sleep_until_ms(before, HOLD_MS / 2);
 	renewed = now_ns();
 	check(serves(USER, again), "and again after half of the time");

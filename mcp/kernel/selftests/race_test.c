@@ -289,6 +289,54 @@ static void test_two_waits(struct scene *scene)
 	call(scene->client.fd, MCP_IOC_RELEASE, (void *)(uintptr_t)first.frame.slot);
 }
 
+static const struct mcp_envelope *lies_at(const struct port *port, const struct mcp_frame *frame)
+{
+	return (const void *)(port->arena + frame->slot);
+}
+
+/* A call gets its answer while it still owes one to what the server asked of it. */
+static void test_asked_and_answered(struct scene *scene)
+{
+	struct waiter caller = { .port = scene->client.fd };
+	const struct mcp_envelope *asked;
+	struct mcp_frame frame;
+	struct pollfd client = { .fd = scene->client.fd, .events = POLLIN };
+	pthread_t thread;
+
+	caller.frame = frame_request(scene->handle, TOOL_READ, "x", 1);
+	pthread_create(&thread, NULL, wait_in, &caller);
+	if (read(scene->server.fd, &frame, sizeof(frame)) != sizeof(frame))
+		bail_out("a request is received");
+	__u64 cookie = frame.envelope.cookie;
+
+	sleep_ms(5 * NEVER);
+	frame = frame_nested(cookie, "back", 4);
+	check_errno(put(scene->server.fd, &frame), 0, "the server asks back");
+	pthread_join(thread, NULL);
+	asked = lies_at(&scene->client, &caller.frame);
+	check(!caller.result && asked->kind == MCP_REQUEST && asked->parent == cookie,
+	      "the call gets it");
+	caller.frame = (struct mcp_frame){ .envelope.cookie = cookie, .handle = -1 };
+	pthread_create(&thread, NULL, wait_in, &caller);
+	sleep_ms(5 * NEVER);
+	frame = frame_response(cookie, "y", 1);
+	check_errno(put(scene->server.fd, &frame), 0, "the server answers, and has no answer yet");
+	pthread_join(thread, NULL);
+	check(!caller.result && lies_at(&scene->client, &caller.frame)->kind == MCP_RESPONSE,
+	      "the call is over");
+	call(scene->client.fd, MCP_IOC_RELEASE, (void *)(uintptr_t)caller.frame.slot);
+	check(poll(&client, 1, SOON) == 1 &&
+	      read(scene->client.fd, &frame, sizeof(frame)) == sizeof(frame) &&
+	      frame.envelope.kind == MCP_CANCEL && frame.envelope.cookie == asked->cookie,
+	      "what was asked is cancelled, and its port told");
+	check_errno(call(scene->client.fd, MCP_IOC_RELEASE,
+			 (void *)(uintptr_t)(frame.slot - MCP_CANCEL_OFFSET)), 0,
+		    "its slot is released");
+	/* What the server is told of the end of what it asked. */
+	if (read(scene->server.fd, &frame, sizeof(frame)) == sizeof(frame))
+		call(scene->server.fd, MCP_IOC_RELEASE, (void *)(uintptr_t)frame.slot);
+}
+
 /* ---- A ring that ends while its workers call ----------------------------- */
 
 static bool server_has_none(const struct scene *scene)
@@ -353,6 +401,7 @@ int main(void)
 	test_two_answers(&scene);
 	test_after_a_fault(&scene);
 	test_two_waits(&scene);
+	test_asked_and_answered(&scene);
 	test_cancel(&scene, 0);
 	test_cancel(&scene, BODY);
 	test_early_cancel(&scene);
