@@ -231,7 +231,7 @@ PROGRAMS = {
     "require_test": 65,
     "hold_test": 11,
     "audit_test": 35,
-    "race_test": 24,
+    "race_test": 30,
     "slow_test": 32,
     "memory_test": 22,
     "process_test": 50,

@@ -319,6 +319,7 @@ void mcp_port_close(struct mcp_port *port);
 void mcp_port_free(struct mcp_port *port);
 int mcp_port_set_arena(struct mcp_port *port, u64 bytes, bool takes_fds);
 struct io_uring_cmd *mcp_port_push(struct mcp_port *port, struct mcp_msg *msg);
+void mcp_port_kick(struct mcp_port *port);
 struct io_uring_cmd *mcp_port_push_back(struct mcp_port *port, struct mcp_msg *msg);
 struct mcp_taken mcp_port_pop(struct mcp_port *port);
 void mcp_waiter_wake(struct mcp_waiter *waiter, struct mcp_taken taken);

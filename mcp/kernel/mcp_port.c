@@ -202,6 +202,34 @@ struct io_uring_cmd *mcp_port_push_back(struct mcp_port *port, struct mcp_msg *m
 }
 
 /**
+ * mcp_port_kick() - whoever waits gets what was put into the queue without a word
+ * @port: held by the caller's file; no lock is held
+ */
+void mcp_port_kick(struct mcp_port *port)
+{
+	struct io_uring_cmd *cmd;
+	struct mcp_msg *msg;
+
+	for (;;) {
+		cmd = NULL;
+		spin_lock(&port->lock);
+		msg = list_first_entry_or_null(&port->queue, struct mcp_msg, node);
+		if (msg && !(list_empty(&port->parked) && list_empty(&port->waiters))) {
+			list_del_init(&msg->node);
+			give(port, msg, &cmd);
+		} else {
+			msg = NULL;
+		}
+		spin_unlock(&port->lock);
+		if (!msg)
+			break;
+		if (cmd)
+			mcp_uring_finish(cmd);
+	}
+	wake_up_interruptible_poll(&port->poll, EPOLLIN | EPOLLRDNORM);
+}
+
+/**
  * mcp_port_pop() - take the next message
  * @port: its lock is held
  *

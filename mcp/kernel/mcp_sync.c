@@ -52,7 +52,7 @@ static struct mcp_taken wait_in(struct mcp_exchange *exchange)
 {
 	struct mcp_waiter waiter = { .node = LIST_HEAD_INIT(waiter.node), .task = current };
 	struct mcp_port *caller = exchange->caller;
-	bool over = false;
+	bool over = false, left = false;
 
 	spin_lock(&caller->lock);
 	if (exchange->waiter) {
@@ -68,14 +68,21 @@ static struct mcp_taken wait_in(struct mcp_exchange *exchange)
 		/*
 		 * If nobody was there to see the end, it is still in the list:
 		 * until the response is taken, or the error that is there in
-		 * place of one.
+		 * place of one. What the server had asked and was not answered
+		 * is cancelled behind the response: the port gets that.
 		 */
-		over = exchange->call_state == MCP_CALL_DONE && list_empty(&exchange->inbox) &&
-		       (!exchange->error || waiter.taken.slot < 0);
-		if (over)
+		over = exchange->call_state == MCP_CALL_DONE &&
+		       waiter.taken.slot == (exchange->error ? -exchange->error :
+							       (s32)mcp_msg_slot(&exchange->response));
+		if (over) {
 			list_del_init(&exchange->call_node);
+			left = !list_empty(&exchange->inbox);
+			list_splice_tail_init(&exchange->inbox, &caller->queue);
+		}
 	}
 	spin_unlock(&caller->lock);
+	if (left)
+		mcp_port_kick(caller);
 	if (over)
 		mcp_exchange_put(exchange);
 	if (waiter.taken.slot)

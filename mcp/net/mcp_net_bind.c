@@ -6,10 +6,11 @@
  *          namespace, its handle or the module, whichever is first.
  * Context: process; may sleep.
  * Locking: RTNL guards the binding of each namespace, so that a device cannot
- *          go while it is bound.
- * Lifetime: counted: the namespace has one reference and a queued reap another.
- *           Everything that a binding holds is given back when it is detached;
- *           its work and its packet_type are over by then.
+ *          go while it is bound. It is not held when the handle is let go: that may
+ *          wait for a lock of mcp.ko's that is held while audit has no room.
+ * Lifetime: counted: the namespace has one reference, which who detaches it
+ *           inherits, and a queued reap another. Its work and its packet_type
+ *           are over when it is detached, and then it has no device.
  */
 #include <keys/user-type.h>
 #include <linux/etherdevice.h>
@@ -67,43 +68,59 @@ static void expire(struct work_struct *work)
 	wake(container_of(to_delayed_work(work), struct mcp_net_binding, expire));
 }
 
-/* Whatever a binding has, complete or not. Nothing of it runs after this. */
-static void tear_down(struct mcp_net_binding *binding)
+/* Nothing of it runs after this. */
+static void stop(struct mcp_net_binding *binding)
 {
 	/* Neither can be queued again: not by the handle, not by itself. */
 	disable_work_sync(&binding->work);
 	disable_delayed_work_sync(&binding->expire);
+}
+
+/* Whatever one that was stopped has, complete or not, and the reference. */
+static void let_go(struct mcp_net_binding *binding)
+{
 	if (binding->kport)
 		mcp_kport_close(binding->kport);
 	skb_queue_purge(&binding->queue);
 	key_put(binding->key);
 	memzero_explicit(&binding->live, sizeof(binding->live));
 	memzero_explicit(binding->half, sizeof(binding->half));
+	put_binding(binding);
 }
 
-static void detach(struct mcp_net_space *space)
+/* For let_go(), once RTNL is released. */
+static struct mcp_net_binding *detach(struct mcp_net_space *space)
 {
 	struct mcp_net_binding *binding = space->binding;
 
 	ASSERT_RTNL();
 	space->binding = NULL;
 	dev_remove_pack(&binding->packet);
-	tear_down(binding);
+	stop(binding);
 	netdev_put(binding->dev, &binding->tracker);
 	binding->dev = NULL;
-	put_binding(binding);
+	return binding;
+}
+
+/* Its device goes, and who says so holds RTNL. */
+static void bury(struct work_struct *work)
+{
+	let_go(container_of(work, struct mcp_net_binding, bury));
 }
 
 /* The handle is dead, which the work has found and cannot act on. */
 static void reap(struct work_struct *work)
 {
 	struct mcp_net_binding *binding = container_of(work, struct mcp_net_binding, reap);
+	struct mcp_net_binding *detached = NULL;
 
 	rtnl_lock();
 	/* Unless somebody else was first, or it never was attached. */
 	if (binding->dev)
-		detach(space_of(dev_net(binding->dev)));
+		detached = detach(space_of(dev_net(binding->dev)));
 	rtnl_unlock();
+	if (detached)
+		let_go(detached);
 	put_binding(binding);
 }
 
@@ -148,6 +165,7 @@ static struct mcp_net_binding *prepare(const struct mcp_net_wish *wish)
 	skb_queue_head_init(&binding->queue);
 	INIT_WORK(&binding->work, mcp_net_work);
 	INIT_WORK(&binding->reap, reap);
+	INIT_WORK(&binding->bury, bury);
 	INIT_DELAYED_WORK(&binding->expire, expire);
 	binding->kcov_handle = kcov_common_handle();
 	binding->hellos = MCP_NET_HELLOS;
@@ -165,8 +183,7 @@ static struct mcp_net_binding *prepare(const struct mcp_net_wish *wish)
 	}
 	kport = mcp_kport_open(wish->handle, MCP_NET_ARENA, wake, binding);
 	if (IS_ERR(kport)) {
-		tear_down(binding);
-		put_binding(binding);
+		let_go(binding);
 		return ERR_CAST(kport);
 	}
 	WRITE_ONCE(binding->kport, kport);
@@ -216,8 +233,8 @@ int mcp_net_bind(struct net *net, const struct mcp_net_wish *wish)
 	error = attach(net, binding, wish->ifindex);
 	rtnl_unlock();
 	if (error) {
-		tear_down(binding);
-		put_binding(binding);
+		stop(binding);
+		let_go(binding);
 	}
 	return error;
 }
@@ -231,15 +248,16 @@ int mcp_net_bind(struct net *net, const struct mcp_net_wish *wish)
 int mcp_net_unbind(struct net *net)
 {
 	struct mcp_net_space *space = space_of(net);
-	int error = -ENOENT;
+	struct mcp_net_binding *detached = NULL;
 
 	rtnl_lock();
-	if (space->binding) {
-		detach(space);
-		error = 0;
-	}
+	if (space->binding)
+		detached = detach(space);
 	rtnl_unlock();
-	return error;
+	if (!detached)
+		return -ENOENT;
+	let_go(detached);
+	return 0;
 }
 
 static int device_event(struct notifier_block *block, unsigned long event, void *data)
@@ -249,7 +267,7 @@ static int device_event(struct notifier_block *block, unsigned long event, void 
 
 	/* Also when it goes to another namespace. */
 	if (event == NETDEV_UNREGISTER && space->binding && space->binding->dev == dev)
-		detach(space);
+		queue_work(mcp_net_workers, &detach(space)->bury);
 	return NOTIFY_DONE;
 }
 

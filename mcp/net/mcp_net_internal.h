@@ -87,7 +87,7 @@ struct key;
 /**
  * struct mcp_net_binding - one device, one key, one handle
  * @packet: receives, from the moment that it is complete
- * @refs: the namespace's, and that of @reap while it is queued
+ * @refs: the namespace's, or whoever detached it, and that of @reap while it is queued
  * @dev: where; a reference. NULL unless a namespace has the binding; RTNL
  * @tracker: of that reference
  * @kport: what frames become calls on
@@ -103,6 +103,7 @@ struct key;
  * @work: does all that is not done in softirq; what follows is its own
  * @expire: starts @work when the live session ends
  * @reap: unbinds, for @work, which cannot wait for itself
+ * @bury: lets go of what its device has left
  * @live: the session that has been confirmed
  * @half: those that have not
  * @calls: requests in flight; @cookie 0 for a free row
@@ -127,6 +128,7 @@ struct mcp_net_binding {
 	struct work_struct work;
 	struct delayed_work expire;
 	struct work_struct reap;
+	struct work_struct bury;
 	struct mcp_net_session live;
 	struct mcp_net_session half[MCP_NET_HALF_OPEN];
 	struct mcp_net_call calls[MCP_NET_INFLIGHT];

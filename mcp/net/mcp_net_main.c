@@ -37,7 +37,7 @@ static void __exit mcp_net_exit(void)
 {
 	mcp_net_netlink_exit();
 	mcp_net_bind_exit();
-	/* Runs what is left of reaps, which find nothing to unbind. */
+	/* Runs what is left: reaps, which find nothing to unbind, and what devices left. */
 	destroy_workqueue(mcp_net_workers);
 }
 module_init(mcp_net_init);

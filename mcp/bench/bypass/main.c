@@ -65,9 +65,11 @@ static uint64_t now_ns(clockid_t clock)
 static int call(const struct bypass *bypass, struct mcp_frame *frame)
 {
 	const struct mcp_envelope *got;
+	__u64 cookie = 0;
 
+	frame->result = (uintptr_t)&cookie;
 	for (;;) {
-		uint64_t cookie;
+		__u32 slot;
 
 		if (ioctl(bypass->port, MCP_IOC_CALL, frame))
 			return -errno;
@@ -75,8 +77,8 @@ static int call(const struct bypass *bypass, struct mcp_frame *frame)
 		if (got->kind == MCP_RESPONSE)
 			return 0;
 		/* A notification, or a question that ends with the call: neither is carried. */
-		cookie = frame->envelope.cookie;
-		*frame = (struct mcp_frame){ .envelope.cookie = cookie, .slot = frame->slot,
+		slot = frame->slot - (got->kind == MCP_CANCEL ? MCP_CANCEL_OFFSET : 0);
+		*frame = (struct mcp_frame){ .envelope.cookie = cookie, .slot = slot,
 					     .handle = -1 };
 	}
 }

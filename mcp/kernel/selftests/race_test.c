@@ -295,7 +295,7 @@ static const struct mcp_envelope *lies_at(const struct port *port, const struct 
 }
 
 /* A call gets its answer while it still owes one to what the server asked of it. */
-static void test_asked_and_answered(struct scene *scene)
+static void test_asked_and_answered(struct scene *scene, bool waits)
 {
 	struct waiter caller = { .port = scene->client.fd };
 	const struct mcp_envelope *asked;
@@ -317,10 +317,14 @@ static void test_asked_and_answered(struct scene *scene)
 	check(!caller.result && asked->kind == MCP_REQUEST && asked->parent == cookie,
 	      "the call gets it");
 	caller.frame = (struct mcp_frame){ .envelope.cookie = cookie, .handle = -1 };
-	pthread_create(&thread, NULL, wait_in, &caller);
-	sleep_ms(5 * NEVER);
+	if (waits) {
+		pthread_create(&thread, NULL, wait_in, &caller);
+		sleep_ms(5 * NEVER);
+	}
 	frame = frame_response(cookie, "y", 1);
 	check_errno(put(scene->server.fd, &frame), 0, "the server answers, and has no answer yet");
+	if (!waits)
+		pthread_create(&thread, NULL, wait_in, &caller);
 	pthread_join(thread, NULL);
 	check(!caller.result && lies_at(&scene->client, &caller.frame)->kind == MCP_RESPONSE,
 	      "the call is over");
@@ -401,7 +405,8 @@ int main(void)
 	test_two_answers(&scene);
 	test_after_a_fault(&scene);
 	test_two_waits(&scene);
-	test_asked_and_answered(&scene);
+	test_asked_and_answered(&scene, true);
+	test_asked_and_answered(&scene, false);
 	test_cancel(&scene, 0);
 	test_cancel(&scene, BODY);
 	test_early_cancel(&scene);

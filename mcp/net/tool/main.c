@@ -103,8 +103,10 @@ static int add_key(const char *path)
 	if (got < 0)
 		return (int)got;
 	/* A key that others can read is none. */
-	if (got != KEY_SIZE || about.st_mode & 0077)
+	if (got != KEY_SIZE || about.st_mode & 0077) {
+		explicit_bzero(bytes, sizeof(bytes));
 		return -EKEYREJECTED;
+	}
 	key = syscall(SYS_add_key, "logon", "mcp:net", bytes, (size_t)KEY_SIZE,
 		      KEY_SPEC_PROCESS_KEYRING);
 	explicit_bzero(bytes, sizeof(bytes));
