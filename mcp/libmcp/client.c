@@ -152,6 +152,26 @@ static int wait_for(struct libmcp *mcp, struct pending *pending)
 	return 0;
 }
 
+static void ignore(struct libmcp *mcp, int error, const struct libmcp_reply *reply, void *context)
+{
+	(void)mcp;
+	(void)error;
+	(void)reply;
+	(void)context;
+}
+
+/* Nobody waits for it any more; what a command points to stays until that completes. */
+static void give_up(struct libmcp *mcp, struct pending *pending)
+{
+	if (!pending->in_ring) {
+		pending_drop(mcp, pending);
+		return;
+	}
+	pending->notify = NULL;
+	pending->cancelled = NULL;
+	pending->done = ignore;
+}
+
 int libmcp_call(struct libmcp *mcp, const struct libmcp_request *request, struct libmcp_reply *reply)
 {
 	struct pending *pending;
@@ -170,7 +190,7 @@ int libmcp_call(struct libmcp *mcp, const struct libmcp_request *request, struct
 	}
 	if (!error)
 		error = reply_read(mcp, pending, reply);
-	pending_drop(mcp, pending);
+	give_up(mcp, pending);
 	return error;
 }
 
@@ -189,7 +209,7 @@ int libmcp_send(struct libmcp *mcp, const struct libmcp_request *request, libmcp
 	if (!error && pending->over && pending->error)
 		error = pending->error;
 	if (error) {
-		pending_drop(mcp, pending);
+		give_up(mcp, pending);
 		return error;
 	}
 	pending->done = done;

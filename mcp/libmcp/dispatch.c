@@ -146,20 +146,16 @@ static void dispatch_notify(struct libmcp *mcp, uint32_t slot)
 	release_slot(mcp, slot);
 }
 
-/*
- * A request ends without our answer. One that is not open any more was answered
- * before this was read: then the slot is gone, and may be another's already, of
- * which the cookie tells.
- */
+/* A request ends without our answer; one that was answered before this was read has ended. */
 static void dispatch_cancel(struct libmcp *mcp, uint32_t slot)
 {
-	const struct mcp_envelope *envelope = envelope_at(mcp, slot);
-	uint64_t cookie = envelope->cookie;
+	uint64_t cookie = open_cancelled(mcp, slot - MCP_CANCEL_OFFSET);
 	struct pending *outer;
-	int error = -(int)envelope->status;
+	int error;
 
-	if (envelope->kind != MCP_CANCEL || !open_forget(mcp, cookie))
+	if (!cookie || !open_forget(mcp, cookie))
 		return;
+	error = -(int)envelope_at(mcp, slot)->status;
 	outer = pending_find(mcp, envelope_at(mcp, slot - MCP_CANCEL_OFFSET)->parent);
 	if (outer && outer->cancelled)
 		outer->cancelled(mcp, cookie, error, outer->context);

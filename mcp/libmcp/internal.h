@@ -24,6 +24,7 @@ struct pending {
 	void (*cancelled)(struct libmcp *mcp, uint64_t cookie, int error, void *context);
 	void *context;
 	libmcp_done *done;		/* NULL: libmcp_call() waits for it */
+	bool in_ring;			/* a command of io_uring's points here */
 	bool over;			/* @error or @slot says how */
 	int error;
 	uint32_t slot;
@@ -142,6 +143,7 @@ int reply_read(struct libmcp *mcp, const struct pending *pending, struct libmcp_
 
 /* server.c */
 void serve_request(struct libmcp *mcp, uint32_t slot);
+uint64_t open_cancelled(const struct libmcp *mcp, uint32_t slot);
 bool open_forget(struct libmcp *mcp, uint64_t cookie);
 
 /* tools.c */

@@ -46,6 +46,22 @@ static struct open_call *open_find(struct libmcp *mcp, uint64_t cookie)
 	return NULL;
 }
 
+/*
+ * The one whose request lies there, if its CANCEL does: a CANCEL may be about one
+ * that was answered before it was read, and then anything may lie there by now.
+ */
+uint64_t open_cancelled(const struct libmcp *mcp, uint32_t slot)
+{
+	const struct mcp_envelope *cancel = envelope_at(mcp, slot + MCP_CANCEL_OFFSET);
+
+	for (unsigned int i = 0; i < mcp->nopen; i++) {
+		if (mcp->open[i].slot == slot)
+			return cancel->kind == MCP_CANCEL && cancel->cookie == mcp->open[i].cookie ?
+				       cancel->cookie : 0;
+	}
+	return 0;
+}
+
 bool open_forget(struct libmcp *mcp, uint64_t cookie)
 {
 	struct open_call *found = open_find(mcp, cookie);
@@ -58,9 +74,16 @@ bool open_forget(struct libmcp *mcp, uint64_t cookie)
 
 /* ---- What the envelope mirrors ---------------------------------------------------- */
 
+/* Without a handler, so the descriptors that came are nobody's. */
+static int refuse(struct libmcp_call *call, int code, const char *what)
+{
+	close_fds(call->mcp, call->slot);
+	return libmcp_error(call, code, what);
+}
+
 static int mismatch(struct libmcp_call *call, const char *what)
 {
-	return libmcp_error(call, HEADER_MISMATCH, what);
+	return refuse(call, HEADER_MISMATCH, what);
 }
 
 /* The other name only if it can be shown as it is. */
@@ -135,7 +158,13 @@ static void serve_tool(struct libmcp_call *call, const struct tool_row *row)
 	if (row)
 		handle(call, row->call, row->context);
 	else
-		libmcp_error(call, INVALID_PARAMS, "unknown tool");	/* it was there when this was sent */
+		refuse(call, INVALID_PARAMS, "unknown tool");	/* it was there when this was sent */
+}
+
+static void list_tools(struct libmcp_call *call)
+{
+	close_fds(call->mcp, call->slot);
+	handle(call, answer_tools_list, NULL);
 }
 
 static void serve_message(struct libmcp_call *call, const struct mcp_envelope *envelope)
@@ -144,19 +173,22 @@ static void serve_message(struct libmcp_call *call, const struct mcp_envelope *e
 	struct pending *outer = call->parent ? pending_find(mcp, call->parent) : NULL;
 	const struct tool_row *row = call->tool ? tool_find(&mcp->tools, call->tool) : NULL;
 	int error = libmcp_read(call->body, call->len, &call->message);
+	/* Asked within a call that is over: the service is not who was called. */
+	bool lost = call->parent && !outer && !open_find(mcp, call->parent);
 
-	if (outer && !outer->request) {
+	if (lost || (outer && !outer->request)) {
+		close_fds(mcp, call->slot);
 		/* A modern client sends no JSON-RPC answers. */
 		libmcp_answer(call, NULL, 0, NULL, 0);
 		return;
 	}
 	if (error) {
-		libmcp_error(call, error == -EBADMSG ? PARSE_ERROR : INVALID_REQUEST,
+		refuse(call, error == -EBADMSG ? PARSE_ERROR : INVALID_REQUEST,
 			     error == -EBADMSG ? "not JSON" : "not a JSON-RPC message");
 		return;
 	}
 	if (call->message.kind != LIBMCP_REQUEST && call->message.kind != LIBMCP_NOTIFICATION) {
-		libmcp_error(call, INVALID_REQUEST, "an answer to nothing");
+		refuse(call, INVALID_REQUEST, "an answer to nothing");
 		return;
 	}
 	if (check_mirrors(call, envelope, row))
@@ -166,11 +198,11 @@ static void serve_message(struct libmcp_call *call, const struct mcp_envelope *e
 	else if (call->tool)
 		serve_tool(call, row);
 	else if (mcp->tools.count && libmcp_text_is(call->message.method, "tools/list"))
-		handle(call, answer_tools_list, NULL);
+		list_tools(call);
 	else if (mcp->service.request)
 		handle(call, mcp->service.request, mcp->service.context);
 	else
-		libmcp_error(call, METHOD_NOT_FOUND, "method not found");
+		refuse(call, METHOD_NOT_FOUND, "method not found");
 }
 
 void serve_request(struct libmcp *mcp, uint32_t slot)
@@ -183,8 +215,9 @@ void serve_request(struct libmcp *mcp, uint32_t slot)
 		.body = (const char *)mcp->arena + slot + MCP_BODY_OFFSET, .len = envelope->len,
 	};
 
-	/* Cancelled before anybody looked: nobody needs to. */
-	if (inbox_remove(mcp, slot + MCP_CANCEL_OFFSET)) {
+	/* Cancelled before anybody looked: nobody needs to. Or that was about one that lay here before. */
+	if (inbox_remove(mcp, slot + MCP_CANCEL_OFFSET) &&
+	    envelope_at(mcp, slot + MCP_CANCEL_OFFSET)->cookie == call.cookie) {
 		close_fds(mcp, slot);
 		release_slot(mcp, slot);
 		return;

@@ -67,8 +67,12 @@ static void uring_close(struct libmcp *mcp)
 
 static struct io_uring_sqe *command(struct libmcp *mcp, unsigned int number, const struct mcp_frame *frame)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&mcp->ring->io);
+	struct io_uring_sqe *sqe;
 
+	/* What lies in it may point to what is gone: nothing is submitted any more. */
+	if (mcp->ring->broken)
+		return NULL;
+	sqe = io_uring_get_sqe(&mcp->ring->io);
 	if (!sqe) {
 		io_uring_submit(&mcp->ring->io);
 		sqe = io_uring_get_sqe(&mcp->ring->io);
@@ -102,6 +106,7 @@ static void complete(struct libmcp *mcp, const struct io_uring_cqe *cqe)
 			mcp->ring->error = cqe->res;
 		break;
 	case CALL:
+		pending->in_ring = false;
 		pending_end(mcp, pending, cqe->res < 0 ? cqe->res : 0, cqe->res < 0 ? 0 : (uint32_t)cqe->res);
 		break;
 	case SENT:
@@ -124,6 +129,15 @@ static void drain(struct libmcp *mcp)
 	}
 }
 
+/* An error that does not pass, as from another thread (EEXIST), is the ring's end. */
+static bool is_broken(struct ring *ring, int error)
+{
+	if (error >= 0 || error == -EINTR || error == -EAGAIN || error == -EBUSY || error == -ETIME)
+		return false;
+	ring->broken = error;
+	return true;
+}
+
 /* A command that completes at once. What else completes is kept for later. */
 static int uring_send(struct libmcp *mcp, struct mcp_frame *frame)
 {
@@ -142,11 +156,9 @@ static int uring_send(struct libmcp *mcp, struct mcp_frame *frame)
 	while (!ring->sent) {
 		int error = io_uring_submit_and_wait(&ring->io, 1);
 
-		if (error < 0 && error != -EINTR && error != -EAGAIN && error != -EBUSY) {
-			/* As from another thread (EEXIST). The body may be gone when it is tried again. */
-			ring->broken = error;
+		/* The body may be gone when it is tried again. */
+		if (is_broken(ring, error))
 			return error;
-		}
 		drain(mcp);
 	}
 	return ring->result;
@@ -173,17 +185,21 @@ static int uring_start(struct libmcp *mcp, struct pending *pending)
 		return -EBUSY;
 	take_spare(mcp, &pending->frame);
 	sqe->user_data = (uintptr_t)pending | CALL;
+	pending->in_ring = true;
 	do {
 		error = io_uring_submit(&mcp->ring->io);
 	} while (error == -EINTR || error == -EAGAIN);
 	drain(mcp);
-	return 0;
+	return is_broken(mcp->ring, error) ? error : 0;
 }
 
 static int uring_submit(struct libmcp *mcp)
 {
-	int error = io_uring_submit(&mcp->ring->io);
+	int error = mcp->ring->broken;
 
+	if (!error)
+		error = io_uring_submit(&mcp->ring->io);
+	is_broken(mcp->ring, error);
 	return error < 0 ? error : 0;
 }
 
@@ -254,6 +270,7 @@ static int uring_wait(struct libmcp *mcp, int timeout_ms)
 		error = io_uring_submit_and_wait_timeout(io, &cqe, 1, &timeout, NULL);
 	else
 		error = timeout_ms ? io_uring_submit_and_wait(io, 1) : io_uring_submit_and_get_events(io);
+	is_broken(mcp->ring, error);
 	drain(mcp);
 	/* It says how many it has submitted, also when a signal ended the wait. */
 	if (timeout_ms < 0 && mcp->ring->completed == before)

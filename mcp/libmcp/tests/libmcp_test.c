@@ -5,6 +5,7 @@
  *
  * Usage: libmcp_test [1-3 [TEST]]      (one path alone, one test)
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -451,11 +452,26 @@ static void test_revoke(struct scene *scene)
 	check(says(scene, ECHO, "x", "result"), "%s: the first goes on", scene->path);
 }
 
+static int open_files(pid_t pid)
+{
+	char name[32];
+	int count = 0;
+	DIR *files;
+
+	snprintf(name, sizeof(name), "/proc/%d/fd", (int)pid);
+	files = opendir(name);
+	while (files && readdir(files))
+		count++;
+	if (files)
+		closedir(files);
+	return count;
+}
+
 static void test_fds(struct scene *scene)
 {
 	struct libmcp_request request = request_of(scene, FDS, body_of("fds", ""));
 	struct libmcp_reply reply;
-	int file = memfd_create("there", MFD_CLOEXEC), error;
+	int file = memfd_create("there", MFD_CLOEXEC), before, error;
 	char text[8] = { 0 };
 
 	if (file < 0 || write(file, "inside", 6) != 6)
@@ -480,7 +496,14 @@ static void test_fds(struct scene *scene)
 	request = request_of(scene, 0, "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"tools/call\"}");
 	request.fds = &file;
 	request.nfds = 1;
+	before = open_files(scene->peer.pid);
 	check(!call_request(scene, &request) && has(scene, "-32020"), "%s: with a call that is refused", scene->path);
+	request = request_of(scene, ECHO, body_of("fds", ""));
+	request.fds = &file;
+	request.nfds = 1;
+	check(!call_request(scene, &request) && has(scene, "-32020"), "%s: with one for another tool", scene->path);
+	check(before > 0 && open_files(scene->peer.pid) == before, "%s: and the server has not one file more",
+	      scene->path);
 	close(file);
 }
 
