@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from rich.console import Console
 
 from protopi.benchmark import LIMITS, MOST_OVERHEAD, POLICIES, RATIOS, Row, judge, overhead
+from protopi.commands.bench import BARS_FROM, print_result
+from protopi.picture import as_svg
 
 
 def result(**changed: float) -> dict[str, Any]:
@@ -29,6 +34,8 @@ def result(**changed: float) -> dict[str, Any]:
             "instructions": cost,
             "copied": 2.0 * size if path.startswith("mcp-") else None,
             "valid": True,
+            "syscalls": 4.0,
+            "switches": 2.0,
         }
         for (path, size, depth), cost in costs.items()
     ]
@@ -41,11 +48,13 @@ def result(**changed: float) -> dict[str, Any]:
             "instructions": 1e6,
             "copied": 256.0,
             "valid": True,
+            "syscalls": 4.0,
+            "switches": 2.0,
         }
         for policy in POLICIES
         for path in ("mcp-ioctl", "mcp-uring")
     ]
-    return {"rows": rows, "idle_overhead": {"pipe": MOST_OVERHEAD}}
+    return {"rows": rows, "idle_overhead": {"pipe": MOST_OVERHEAD}, "rest": [{"pipe": 8000.0}]}
 
 
 def test_what_meets_every_aim_passes() -> None:
@@ -59,7 +68,7 @@ def test_what_meets_every_aim_passes() -> None:
         ("mcp_ioctl_128_1", 10000.0, ["1.250 x pipe", "0.303 x broker"]),
         ("mcp_uring_128_1", 9700.0, ["1.212 x pipe"]),
         ("mcp_uring_4096_1", 14600.0, ["0.859 x unix"]),
-        ("mcp_uring_128_32", 3001.0, ["3001 instructions"]),
+        ("mcp_uring_128_32", 3001.0, ["3,001 instructions"]),
     ],
 )
 def test_an_aim_that_is_missed_is_reported(row: str, cost: float, reasons: list[str]) -> None:
@@ -118,3 +127,36 @@ def test_overhead_is_of_the_module_and_not_of_a_drift() -> None:
     for wrong in (rounds(100), rounds(100, 100), rounds(100, 100, 100, 100)):
         with pytest.raises(ValueError, match="without the module"):
             overhead(wrong)
+
+
+def printed(more: dict[str, Any], width: int) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    print_result(more, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, BARS_FROM, 120])
+def test_no_figure_is_cut_where_it_is_printed(width: int) -> None:
+    """And bars are where there is room for them."""
+    more = result(mcp_rw_1048576_1=1_772_643.0)
+    said = printed(more, width)
+    assert "1,772,643" in said
+    assert "…" not in said
+    assert ("█" in said) == (width >= BARS_FROM)
+    assert "missed" not in said
+
+
+def test_a_missed_aim_is_marked_where_it_is_printed_and_in_the_picture() -> None:
+    more = result(mcp_uring_128_32=3565.0)
+    [line] = [line for line in printed(more, 80).splitlines() if "missed" in line]
+    assert line.split() == ["mcp-uring", "128", "B", "x32", "3,565", "3,000", "instructions", "missed"]
+    picture = as_svg("./build.py bench virt-test", lambda console: print_result(more, console))
+    assert "missed" in "".join(ElementTree.fromstring(picture).itertext())
+    assert "font-face" not in picture
+
+
+def test_a_row_that_failed_is_printed_as_that() -> None:
+    failed = result()
+    failed["rows"][0] |= {"instructions": None, "valid": False}
+    assert "failed" in printed(failed, 80)

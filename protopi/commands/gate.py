@@ -10,9 +10,7 @@ on it; neither is a time measured on a Pi 4.
 from __future__ import annotations
 
 import argparse
-import io
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from protopi.boot.report import print_table, to_json, to_junit, to_markdown
 from protopi.boot.verdict import BOOTS, budget_file, run_gate, stdout_console
 from protopi.commands.image import build_options, positive
 from protopi.errors import GateError, UserError
+from protopi.picture import as_svg
 from protopi.project import Project
 from protopi.store import write_atomic
 from protopi.ui import Ui
@@ -78,11 +77,7 @@ def run(arguments: argparse.Namespace, project: Project, ui: Ui) -> int:
     put(arguments.markdown, to_markdown(result))
     put(arguments.junit, to_junit(result))
     if arguments.svg:
-        picture = Console(file=io.StringIO(), record=True, width=120, highlight=False)
-        print_table(result, picture)
-        title = f"./build.py gate {arguments.image}"
-        # Without the web fonts that rich names: a picture must not make its readers fetch anything.
-        svg = re.sub(r"@font-face\s*\{.*?\}", "", picture.export_svg(title=title), flags=re.DOTALL)
+        svg = as_svg(f"./build.py gate {arguments.image}", lambda console: print_table(result, console))
         put(arguments.svg, svg)
     if arguments.update_budget:
         if not result.boots or any("baseline" not in reason for reason in result.reasons):
