@@ -247,6 +247,7 @@ NOT_WITH_DEBUG = {"load_test"}
 OF_THE_CORE = "io_lockdep_assert_cq_locked"
 #: What a checker of the debug kernel begins its report with.
 REPORTS = "BUG:|WARNING:|possible circular|suspicious RCU|unreferenced object|possible recursive|sleeping function"
+LEAKS = "/sys/kernel/debug/kmemleak"
 #: Records of the kernel's own at warning or worse, but for what a slow host makes it say.
 LOUD = "dmesg -r | grep '^<[0-4]>' | grep -v 'hrtimer: interrupt took'"
 #: Wait until what is loaded after ready has said what it has to say: two (virtual) seconds without a message.
@@ -289,6 +290,19 @@ def test_its_selftests_pass(built: Built) -> None:
         assert ask(child, LOUD).removeprefix(before) == ""
 
 
+def leaked(child: Any) -> list[str]:
+    """Reports of kmemleak that are the module's; once it is unloaded, its frames have no names.
+
+    6.12's own sysfs_slab_add() does not free the name of a cache that it could not show, as failnth_test has it fail.
+    """
+    scan = f"echo scan > {LEAKS}; sleep 10"
+    reports = ask(child, f"test -e {LEAKS} || echo none; {scan}; {scan}; cat {LEAKS}", 600)
+    assert not reports.startswith("none"), "a kernel without kmemleak"
+    found = reports.split("unreferenced object")[1:]
+    ours = re.compile(r"mcp|^\s+0x[0-9a-f]{16}$", re.MULTILINE)
+    return [report for report in found if ours.search(report) and "sysfs_slab_add" not in report]
+
+
 @pytest.mark.full
 @pytest.mark.timeout(5400)
 def test_its_selftests_pass_under_every_checker(built: Built) -> None:
@@ -301,10 +315,10 @@ def test_its_selftests_pass_under_every_checker(built: Built) -> None:
         for seed in range(1, 4):
             said = ask(child, f"TEST_SECONDS=900 {SELFTESTS}/stress_test 10000 {seed} > /tmp/tap; echo $?", 900)
             assert said == "0", ask(child, "cat /tmp/tap")
+        ask(child, f"test -e {LEAKS} || mount -t debugfs none /sys/kernel/debug")
+        assert leaked(child) == []
         assert ask(child, "rmmod mcp; echo status $?", 60) == "status 0"
-        assert ask(child, "mount -t debugfs none /sys/kernel/debug; ls /sys/kernel/debug/kmemleak")
-        leaks = "echo scan > /sys/kernel/debug/kmemleak; sleep 10"
-        assert ask(child, f"{leaks}; {leaks}; grep -A30 mcp /sys/kernel/debug/kmemleak", 600) == ""
+        assert leaked(child) == []
         assert ask(child, f"dmesg | grep -E '{REPORTS}' | grep -v {OF_THE_CORE}", 60) == ""
 
 
