@@ -53,6 +53,7 @@ static struct mcp_taken wait_in(struct mcp_exchange *exchange)
 	struct mcp_waiter waiter = { .node = LIST_HEAD_INIT(waiter.node), .task = current };
 	struct mcp_port *caller = exchange->caller;
 	bool over = false, left = false;
+	s32 last;
 
 	spin_lock(&caller->lock);
 	if (exchange->waiter) {
@@ -71,9 +72,8 @@ static struct mcp_taken wait_in(struct mcp_exchange *exchange)
 		 * place of one. What the server had asked and was not answered
 		 * is cancelled behind the response: the port gets that.
 		 */
-		over = exchange->call_state == MCP_CALL_DONE &&
-		       waiter.taken.slot == (exchange->error ? -exchange->error :
-							       (s32)mcp_msg_slot(&exchange->response));
+		last = exchange->error ? -exchange->error : (s32)mcp_msg_slot(&exchange->response);
+		over = exchange->call_state == MCP_CALL_DONE && waiter.taken.slot == last;
 		if (over) {
 			list_del_init(&exchange->call_node);
 			left = !list_empty(&exchange->inbox);

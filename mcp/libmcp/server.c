@@ -183,8 +183,10 @@ static void serve_message(struct libmcp_call *call, const struct mcp_envelope *e
 		return;
 	}
 	if (error) {
-		refuse(call, error == -EBADMSG ? PARSE_ERROR : INVALID_REQUEST,
-			     error == -EBADMSG ? "not JSON" : "not a JSON-RPC message");
+		if (error == -EBADMSG)
+			refuse(call, PARSE_ERROR, "not JSON");
+		else
+			refuse(call, INVALID_REQUEST, "not a JSON-RPC message");
 		return;
 	}
 	if (call->message.kind != LIBMCP_REQUEST && call->message.kind != LIBMCP_NOTIFICATION) {
