@@ -4,7 +4,7 @@
  *
  * Concern: one record, AUDIT_KERNEL_OTHER, for each serve, open, grant,
  *          revocation and change of policy, whether it was allowed or not; for
- *          each call that is denied; on demand for each call.
+ *          each message that is denied; on demand for each call.
  * Context: process. Decisions may sleep, and most come under the registry's
  *          lock; records of calls never wait, and are lost instead.
  * Locking: none of its own. The switch is a static key.
@@ -141,9 +141,9 @@ void mcp_audit_handle_init(struct mcp_handle *handle)
 }
 
 /**
- * __mcp_audit_call() - write down a request
+ * __mcp_audit_call() - write down a message
  * @handle: on which it is sent
- * @envelope: of the request
+ * @envelope: of the message
  * @cookie: of its exchange, 0 if it has none
  * @sender: who sends it
  * @error: 0 if it was admitted, else why not
@@ -167,25 +167,28 @@ void __mcp_audit_call(struct mcp_handle *handle, const struct mcp_envelope *enve
 		return;
 	audit_log_format(buffer, " endpoint=%s", handle->endpoint->name);
 	put_handle(buffer, handle);
-	audit_log_format(buffer, " tool=%u method=%u len=%u cookie=%llu parent=%llu",
-			 envelope->tool, envelope->method, envelope->len, cookie, envelope->parent);
+	audit_log_format(buffer, " kind=%u tool=%u method=%u len=%u cookie=%llu parent=%llu",
+			 envelope->kind, envelope->tool, envelope->method, envelope->len, cookie,
+			 envelope->parent);
 	finish_for(buffer, sender, error);
 }
 
 /**
- * mcp_audit_denial() - write down a request that may not be sent
- * @handle: on which it was to be sent
- * @envelope: of the request
+ * mcp_audit_denial() - write down a message that may not be sent
  * @sender: who would have sent it
- * @error: why not; an endpoint that is gone is no decision
+ * @exchange: that it was to begin, or to be part of; without a handle it is none
+ * @envelope: of the message
+ * @error: why not
  *
  * Recorded whether calls are or not.
  */
-void __cold mcp_audit_denial(struct mcp_handle *handle, const struct mcp_envelope *envelope,
-			     const struct mcp_stamp *sender, int error)
+void __cold mcp_audit_denial(const struct mcp_port *sender, const struct mcp_exchange *exchange,
+			     const struct mcp_envelope *envelope, int error)
 {
-	if (error != -EPIPE)
-		__mcp_audit_call(handle, envelope, 0, sender, error);
+	struct mcp_stamp who = mcp_stamp_of(sender);
+
+	if (exchange->handle)
+		__mcp_audit_call(exchange->handle, envelope, envelope->cookie, &who, error);
 }
 
 /**

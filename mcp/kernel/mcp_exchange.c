@@ -225,7 +225,7 @@ struct mcp_exchange *mcp_exchange_new(struct mcp_port *caller)
 	refcount_set(&exchange->refs, 4);
 	exchange->cookie = atomic64_inc_return(&last_cookie);
 	/* What the kernel sends for somebody is sent by a work, which is nobody's task. */
-	exchange->stamp = unlikely(caller->bound) ? caller->binder : mcp_stamp_of_current();
+	exchange->stamp = mcp_stamp_of(caller);
 	return exchange;
 }
 

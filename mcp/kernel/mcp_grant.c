@@ -88,6 +88,8 @@ static struct mcp_handle *new_handle(struct mcp_port *port, struct mcp_endpoint 
 {
 	struct mcp_handle *handle;
 
+	if (endpoint->nhandles == MCP_ENDPOINT_HANDLES)
+		return ERR_PTR(-EDQUOT);
 	if (atomic_inc_return(&port->user->handles) > MCP_USER_HANDLES) {
 		atomic_dec(&port->user->handles);
 		return ERR_PTR(-EDQUOT);
@@ -111,6 +113,7 @@ static struct mcp_handle *new_handle(struct mcp_port *port, struct mcp_endpoint 
 		handle->parent = mcp_handle_get(parent);
 		handle->depth = parent->depth + 1;
 	}
+	endpoint->nhandles++;
 	list_add_tail(&handle->sibling, parent ? &parent->children : &endpoint->handles);
 	mcp_handles_generation++;
 	return handle;

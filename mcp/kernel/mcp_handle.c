@@ -63,6 +63,7 @@ void mcp_handle_free(struct mcp_handle *handle)
 
 	mutex_lock(&mcp_registry_lock);
 	list_del(&handle->sibling);
+	handle->endpoint->nhandles--;
 	handle->endpoint->calls += handle->calls;
 	mcp_handles_generation++;
 	mutex_unlock(&mcp_registry_lock);

@@ -125,6 +125,7 @@ static inline void *mcp_area_at(const struct mcp_area *area, u32 unit)
 #define MCP_MSG_SHRUNK		0x10	/* released but for its first unit */
 #define MCP_MSG_TO_SERVER	0x20	/* goes to the side that was called */
 #define MCP_MSG_FOLLOWED	0x40	/* of a REQUEST: NOTIFYs were sent after it */
+#define MCP_MSG_RETURNED	0x80	/* a command had it, and handed it back */
 
 /**
  * struct mcp_msg - a message that has, or waits for, its receiver
@@ -136,6 +137,7 @@ static inline void *mcp_area_at(const struct mcp_area *area, u32 unit)
  * @kind: enum mcp_kind
  * @flags: MCP_MSG_*, guarded by the receiver's lock
  * @nfds: how many @files
+ * @turn: in which order commands got them, at the port
  */
 struct mcp_msg {
 	struct list_head node;
@@ -146,6 +148,7 @@ struct mcp_msg {
 	u8 kind;
 	u8 flags;
 	u8 nfds;
+	u32 turn;
 };
 
 static inline u32 mcp_msg_slot(const struct mcp_msg *msg)
@@ -214,6 +217,8 @@ static inline s32 mcp_fds_install(struct mcp_port *port, struct mcp_taken taken)
 #define MCP_USER_REQUESTS	1024
 #define MCP_USER_UNITS		((64u << 20) / MCP_UNIT)
 #define MCP_USER_HANDLES	1024
+/* Of one endpoint, whoever has them. */
+#define MCP_ENDPOINT_HANDLES	4096
 
 struct mcp_user {
 	struct list_head node;
@@ -261,6 +266,7 @@ static inline struct mcp_stamp mcp_stamp_of_current(void)
  * @area: the arena, or NULL
  * @queue: messages that nobody has taken
  * @parked: commands (struct mcp_parked) that wait for a message
+ * @turn: of the last message that one of them got
  * @waiters: tasks (struct mcp_waiter) that wait for a message
  * @calls: exchanges that began here and have not ended for the caller
  * @serves: exchanges that were sent here and are not finished
@@ -285,6 +291,7 @@ struct mcp_port {
 	struct mcp_area *area;
 	struct list_head queue;
 	struct list_head parked;
+	u32 turn;
 	struct list_head waiters;
 	struct list_head calls;
 	struct list_head serves;
@@ -301,6 +308,11 @@ struct mcp_port {
 	struct mcp_stamp binder;
 	struct rcu_head rcu;
 };
+
+static inline struct mcp_stamp mcp_stamp_of(const struct mcp_port *port)
+{
+	return unlikely(port->bound) ? port->binder : mcp_stamp_of_current();
+}
 
 /**
  * struct mcp_waiter - a task in a call that waits for one message
@@ -369,6 +381,7 @@ struct mcp_tool_table {
  * @hold: to keep the name once nobody serves it
  * @handles: those that were opened, without derived ones; the registry's lock
  * @quota: requests that wait here; the lock of @port
+ * @nhandles: of @handles and all that were derived from them; the registry's lock
  * @calls: requests that were sent on handles that are gone; the registry's lock
  * @sender: id of its own messages
  * @uid: owner
@@ -387,6 +400,7 @@ struct mcp_endpoint {
 	struct held_name *hold;
 	struct list_head handles;
 	struct mcp_quota quota;
+	u32 nhandles;
 	u64 calls;
 	u64 sender;
 	kuid_t uid;
@@ -502,8 +516,8 @@ int mcp_audit_name(const char *what, const char *name, int error);
 void mcp_audit_handle_init(struct mcp_handle *handle);
 void __mcp_audit_call(struct mcp_handle *handle, const struct mcp_envelope *envelope, u64 cookie,
 		      const struct mcp_stamp *sender, int error);
-void mcp_audit_denial(struct mcp_handle *handle, const struct mcp_envelope *envelope,
-		      const struct mcp_stamp *sender, int error);
+void mcp_audit_denial(const struct mcp_port *sender, const struct mcp_exchange *exchange,
+		      const struct mcp_envelope *envelope, int error);
 int mcp_audit_calls_set(bool on);
 bool mcp_audit_calls_on(void);
 u64 mcp_audit_lost_count(void);

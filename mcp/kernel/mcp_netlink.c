@@ -100,6 +100,7 @@ static bool put_limits(struct sk_buff *reply)
 		{ MCP_A_LIMITS_ARENA_MIN, MCP_ARENA_MIN },
 		{ MCP_A_LIMITS_ARENA_MAX, MCP_ARENA_MAX },
 		{ MCP_A_LIMITS_MAX_USER_HANDLES, MCP_USER_HANDLES },
+		{ MCP_A_LIMITS_MAX_ENDPOINT_HANDLES, MCP_ENDPOINT_HANDLES },
 	};
 	unsigned int i;
 

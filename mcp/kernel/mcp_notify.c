@@ -122,8 +122,10 @@ int mcp_notify(struct mcp_port *port, const struct mcp_frame *frame)
 	to_server = exchange->server != port;
 	receiver = to_server ? exchange->server : exchange->caller;
 	error = -EACCES;
-	if (!mcp_may_send_fds(exchange, to_server, envelope->nfds))
+	if (!mcp_may_send_fds(exchange, to_server, envelope->nfds)) {
+		mcp_audit_denial(port, exchange, envelope, error);
 		goto put;
+	}
 	error = -ENOMEM;
 	msg = mcp_msg_new();
 	if (!msg)

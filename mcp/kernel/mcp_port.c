@@ -188,17 +188,25 @@ struct io_uring_cmd *mcp_port_push(struct mcp_port *port, struct mcp_msg *msg)
 /**
  * mcp_port_push_back() - a message that was taken, and could not be received
  * @port: its lock is held
- * @msg: it keeps its place before all others
+ * @msg: it keeps its place before all that nobody has taken
+ *
+ * A ring that ends gives its messages back in any order.
  *
  * Return: as mcp_port_push().
  */
 struct io_uring_cmd *mcp_port_push_back(struct mcp_port *port, struct mcp_msg *msg)
 {
+	struct mcp_msg *other;
+
 	msg->flags &= ~MCP_MSG_DELIVERED;
+	msg->flags |= MCP_MSG_RETURNED;
 	/* A cancelled one stays that: its CANCEL comes after it, or has come before. */
 	if (msg->kind == MCP_REQUEST && msg->exchange->serve_state == MCP_SERVE_OPEN)
 		msg->exchange->serve_state = MCP_SERVE_QUEUED;
-	return push_at(port, msg, port->queue.next);
+	list_for_each_entry(other, &port->queue, node)
+		if (!(other->flags & MCP_MSG_RETURNED) || (s32)(other->turn - msg->turn) > 0)
+			break;
+	return push_at(port, msg, &other->node);
 }
 
 /**

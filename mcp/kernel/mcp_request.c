@@ -30,11 +30,8 @@ static int aim_at_endpoint(struct mcp_exchange *exchange, const struct mcp_frame
 	else
 		handle = exchange->caller->bound;
 	if (handle) {
+		exchange->handle = mcp_handle_get(handle);
 		error = mcp_handle_admit(handle, &frame->envelope);
-		if (!error)
-			exchange->handle = mcp_handle_get(handle);
-		else
-			mcp_audit_denial(handle, &frame->envelope, &exchange->stamp, error);
 	}
 	fdput(fd);
 	if (error)
@@ -176,7 +173,7 @@ static bool unreserve(struct mcp_exchange *exchange, int error)
 {
 	struct mcp_port *caller = exchange->caller;
 	struct mcp_msg *response = &exchange->response;
-	bool ours;
+	bool ours, left = false;
 
 	spin_lock(&caller->lock);
 	ours = exchange->call_state == MCP_CALL_WAITING &&
@@ -188,6 +185,9 @@ static bool unreserve(struct mcp_exchange *exchange, int error)
 			mcp_waiter_wake(exchange->waiter, (struct mcp_taken){ .slot = error });
 		exchange->waiter = NULL;
 		list_del_init(&exchange->call_node);
+		/* A port that calls itself may have been asked in it, and cancelled. */
+		left = !list_empty(&exchange->inbox);
+		list_splice_tail_init(&exchange->inbox, &caller->queue);
 		mcp_msg_give(caller->area, response);
 		/* The command, if any, is answered by whoever issued it. */
 		exchange->cmd = NULL;
@@ -195,6 +195,8 @@ static bool unreserve(struct mcp_exchange *exchange, int error)
 	spin_unlock(&caller->lock);
 	if (!ours)
 		return false;
+	if (left)
+		mcp_port_kick(caller);
 	mcp_msg_free(response);
 	return true;
 }
@@ -227,13 +229,17 @@ struct mcp_exchange *mcp_request_prepare(struct mcp_port *port, const struct mcp
 	exchange->answer = answer;
 	exchange->credit = envelope->credit;
 	error = envelope->parent ? aim_at_peer(exchange, frame) : aim_at_endpoint(exchange, frame);
-	if (error)
+	if (!error)
+		error = set_deadline(exchange, envelope->deadline);
+	/* An endpoint that is gone, or a time that has passed, decides nothing. */
+	if (error == -EPIPE || error == -ETIMEDOUT)
 		goto free;
-	error = set_deadline(exchange, envelope->deadline);
 	if (!error)
 		error = mcp_policy_allow(exchange, envelope);
-	if (error)
+	if (error) {
+		mcp_audit_denial(port, exchange, envelope, error);
 		goto free;
+	}
 	files = mcp_fds_collect(frame);
 	error = PTR_ERR_OR_ZERO(files);
 	if (error)

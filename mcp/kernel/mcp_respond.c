@@ -117,8 +117,10 @@ int mcp_respond(struct mcp_port *port, const struct mcp_frame *frame)
 		return mcp_refused(-ENOENT);
 	/* An answer to what the endpoint asked comes from the handle. */
 	error = -EACCES;
-	if (!mcp_may_send_fds(exchange, false, envelope->nfds))
+	if (!mcp_may_send_fds(exchange, false, envelope->nfds)) {
+		mcp_audit_denial(port, exchange, envelope, error);
 		goto put;
+	}
 	files = mcp_fds_collect(frame);
 	error = PTR_ERR_OR_ZERO(files);
 	if (error)

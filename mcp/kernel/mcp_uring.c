@@ -75,26 +75,7 @@ static struct mcp_msg *find_taken(struct mcp_port *port, struct mcp_taken taken,
 	return msg == taken.msg || msg->flags & MCP_MSG_DELIVERED ? msg : NULL;
 }
 
-/* The task that would have received it dies: somebody else may. */
-static void hand_back(struct mcp_port *port, struct mcp_taken taken, u64 cookie)
-{
-	/* Once it is handed back, whoever receives it may release it. */
-	struct mcp_exchange *exchange = taken.msg ? taken.msg->exchange : NULL;
-	struct io_uring_cmd *other = NULL;
-	struct mcp_msg *msg;
-
-	spin_lock(&port->lock);
-	msg = find_taken(port, taken, cookie);
-	if (msg)
-		other = mcp_port_push_back(port, msg);
-	spin_unlock(&port->lock);
-	if (other)
-		mcp_uring_finish(other);
-	if (exchange)
-		mcp_exchange_put(exchange);
-}
-
-/* Nobody else waits for an answer: it is dropped. */
+/* Nobody else waits for it. */
 static void drop(struct mcp_port *port, struct mcp_taken taken)
 {
 	struct mcp_exchange *exchange;
@@ -115,6 +96,38 @@ static void drop(struct mcp_port *port, struct mcp_taken taken)
 	mcp_fds_drop(files, nfds);
 	mcp_port_release(port, taken.slot);
 	mcp_exchange_put(exchange);
+}
+
+/* Does it follow a REQUEST that is over, and may have been taken away unseen? */
+static bool is_late(const struct mcp_msg *msg)
+{
+	return msg->kind == MCP_NOTIFY && msg->flags & MCP_MSG_TO_SERVER &&
+	       msg->exchange->serve_state == MCP_SERVE_DONE;
+}
+
+/* The task that would have received it dies: somebody else may. */
+static void hand_back(struct mcp_port *port, struct mcp_taken taken, u64 cookie)
+{
+	/* Once it is handed back, whoever receives it may release it. */
+	struct mcp_exchange *exchange = taken.msg ? taken.msg->exchange : NULL;
+	struct io_uring_cmd *other = NULL;
+	struct mcp_msg *msg;
+	bool late;
+
+	spin_lock(&port->lock);
+	msg = find_taken(port, taken, cookie);
+	late = msg && is_late(msg);
+	if (msg && !late)
+		other = mcp_port_push_back(port, msg);
+	spin_unlock(&port->lock);
+	if (late) {
+		drop(port, taken);
+		return;
+	}
+	if (other)
+		mcp_uring_finish(other);
+	if (exchange)
+		mcp_exchange_put(exchange);
 }
 
 /* In the command's own task, unless that or the ring is dying. */
@@ -177,6 +190,7 @@ struct io_uring_cmd *mcp_uring_unpark(struct mcp_port *port, struct mcp_msg *msg
 		return NULL;
 	__list_del_entry(&pending->node);
 	pending->cookie = msg->exchange->cookie;
+	msg->turn = ++port->turn;
 	set_taken(pending, mcp_msg_take(msg));
 	return cmd_of(pending);
 }

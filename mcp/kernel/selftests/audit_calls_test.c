@@ -236,6 +236,11 @@ static void test_decisions(struct port *server, struct port *client, __u8 *name)
 
 /* ---- Calls ---- */
 
+static long put(const struct port *port, const struct mcp_frame *frame)
+{
+	return write(port->fd, frame, sizeof(*frame)) < 0 ? -errno : 0;
+}
+
 static long request(const struct port *port, int handle, unsigned int tool, size_t len,
 		    __u64 *cookie)
 {
@@ -243,7 +248,7 @@ static long request(const struct port *port, int handle, unsigned int tool, size
 	struct mcp_frame frame = frame_request(handle, tool, body, len);
 
 	frame.result = address(cookie);
-	return write(port->fd, &frame, sizeof(frame)) < 0 ? -errno : 0;
+	return put(port, &frame);
 }
 
 static void answer(const struct port *server, const struct port *client)
@@ -266,6 +271,7 @@ static void test_denials(struct port *server, struct port *client, const __u8 *n
 	struct mcp_update update = { .size = sizeof(update), .ntools = ARRAY_SIZE(changed),
 				     .tool_size = sizeof(changed[0]), .tools = address(changed) };
 	__u64 cookie = 0, sender;
+	struct mcp_frame frame;
 	int handle;
 
 	handle = open_handle(client, name, MCP_RIGHT_READ, &sender);
@@ -275,6 +281,19 @@ static void test_denials(struct port *server, struct port *client, const __u8 *n
 	check_errno(request(client, handle, TOOL_READ, 5, &cookie), 0, "an admitted one");
 	answer(server, client);
 	check(!next_record(NEVER), "is none");
+	if (request(client, handle, TOOL_READ, 5, &cookie))
+		bail_out("a call");
+	frame = frame_nested(cookie, "x", 1);
+	frame.envelope.tool = TOOL_WRITE;
+	check_errno(put(client, &frame), EACCES, "a denied one within another");
+	check(recorded("call", "kind=1 tool=2 res=0 errno=13") && !strstr(record, " parent=0 "),
+	      "is a record");
+	frame = frame_notify(cookie, "x", 1);
+	frame.fds = address(&audit_fd);
+	frame.envelope.nfds = 1;
+	check_errno(put(client, &frame), EACCES, "descriptors that may not be sent");
+	check(recorded("call", "kind=3 tool=0 res=0 errno=13"), "are one");
+	answer(server, client);
 	check_errno(call(server->fd, MCP_IOC_UPDATE, &update), 0, "the tool changes");
 	check_errno(request(client, handle, TOOL_READ, 0, &cookie), ESTALE, "a stale call");
 	check(recorded("call", "tool=1 res=0 errno=116"), "is a record");
@@ -323,6 +342,28 @@ static void test_calls(struct port *server, struct port *client, const __u8 *nam
 	answer(server, client);
 	check(!next_record(NEVER), "is none");
 	close(handle);
+}
+
+/* From now on this name is called with a policy, and there is none. */
+static void test_policy(struct port *client)
+{
+	struct mcp_require args = { .size = sizeof(args) };
+	__u64 cookie = 0;
+	__u8 name[MCP_NAME_SIZE];
+	struct port other;
+	int handle;
+
+	port_need(&other, ARENA);
+	test_name(name, "audit.policy");
+	serve_need(&other, name);
+	handle = open_handle(client, name, MCP_RIGHT_READ, NULL);
+	memcpy(args.name, name, sizeof(args.name));
+	check_errno(call(client->fd, MCP_IOC_REQUIRE, &args), 0, "a policy is required");
+	drain();
+	check_errno(request(client, handle, TOOL_READ, 3, &cookie), EACCES, "a call without one");
+	check(recorded("call", "kind=1 tool=1 len=3 res=0 errno=13"), "is a record");
+	close(handle);
+	port_close(&other);
 }
 
 /* ---- Faults ---- */
@@ -409,6 +450,7 @@ int main(void)
 	drain();
 	test_decisions(&server, &client, name);
 	test_denials(&server, &client, name);
+	test_policy(&client);
 	test_calls(&server, &client, name);
 	test_faults(&client, name);
 	check_errno(set_status(AUDIT_STATUS_ENABLED, 0, 0), 0, "audit is off");

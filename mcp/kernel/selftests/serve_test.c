@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -650,6 +651,82 @@ static void test_max_inflight(void)
 	port_close(&server);
 }
 
+/* ---- How many handles lead to one endpoint ---- */
+
+enum { MOST_OF_USER = 1024, MOST_OF_ENDPOINT = 4096 };
+
+struct crowd {
+	__u8 name[MCP_NAME_SIZE];
+	int ready, stay;
+};
+
+/* As many handles as one user may have, kept until the parent has looked. */
+static int hold_handles(void *argument)
+{
+	struct rlimit files = { MOST_OF_USER + 16, MOST_OF_USER + 16 };
+	struct crowd *crowd = argument;
+	struct port port;
+	char byte = 'r';
+	int i;
+
+	setrlimit(RLIMIT_NOFILE, &files);
+	if (port_open(&port, 0))
+		return 90;
+	for (i = 0; i < MOST_OF_USER; i++)
+		if (open_handle(&port, crowd->name, MCP_RIGHT_READ, NULL) < 0)
+			return 91;
+	return write(crowd->ready, &byte, 1) == 1 && !read(crowd->stay, &byte, 1) ? 0 : 92;
+}
+
+static void test_handles(void)
+{
+	int ready[2], stay[2], users = 0, status, all = 0, handle;
+	struct mcp_serve args;
+	struct port server, other;
+	struct crowd crowd;
+	struct mcp_grant narrow;
+	char byte;
+
+	port_need(&server, 64 << 10);
+	port_need(&other, 0);
+	test_name(crowd.name, "crowd");
+	args = serve_args(crowd.name);
+	args.mode = 0777;
+	check_errno(call(server.fd, MCP_IOC_SERVE, &args), 0, "an endpoint for everybody");
+	handle = open_handle(&other, crowd.name, MCP_RIGHT_READ | MCP_RIGHT_GRANT, NULL);
+	if (handle < 0 || pipe(ready) || pipe(stay))
+		bail_out("a handle, and pipes");
+	crowd.ready = ready[1];
+	crowd.stay = stay[0];
+	for (int i = 0; i < MOST_OF_ENDPOINT / MOST_OF_USER; i++) {
+		uid_t user = 3000 + i;
+
+		if (fork())
+			continue;
+		close(stay[1]);
+		_exit(as_user(user, user, user, hold_handles, &crowd));
+	}
+	close(ready[1]);
+	while (users < MOST_OF_ENDPOINT / MOST_OF_USER - 1 && read(ready[0], &byte, 1) == 1)
+		users++;
+	check(users == 3, "three users have all handles that they may have");
+	/* The last one lacks the handle that is here. */
+	check(wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 91,
+	      "a fourth does not get as many");
+	check_errno(open_handle(&other, crowd.name, MCP_RIGHT_READ, NULL), 0, "its own are free");
+	close(stay[1]);
+	while (wait(&status) > 0)
+		all += WIFEXITED(status) && !WEXITSTATUS(status);
+	check(all == 3, "the three leave");
+	narrow = grant_args(handle, MCP_RIGHT_READ);
+	check(grant(&other, &narrow) >= 0, "and there is room for more");
+	close(ready[0]);
+	close(stay[0]);
+	close(handle);
+	port_close(&other);
+	port_close(&server);
+}
+
 int main(void)
 {
 	test_begin();
@@ -667,5 +744,6 @@ int main(void)
 	test_update();
 	test_pins();
 	test_max_inflight();
+	test_handles();
 	return test_end();
 }

@@ -725,6 +725,57 @@ static void test_handed_back(void)
 	bench_close(&bench);
 }
 
+/* Three receivers of a task that does not look; what they get is given back in its order. */
+static void test_handed_back_in_order(bool killed, const char *how)
+{
+	struct mcp_frame frame, got, notice, cancel;
+	struct bench bench;
+	__u64 cookie = 0;
+	struct ring ring;
+	pid_t child = 0;
+	int ready[2];
+	char byte;
+
+	bench_need(&bench);
+	if (pipe(ready))
+		bail_out("a pipe");
+	if (killed)
+		child = fork();
+	if (!child) {
+		ring_need(&ring, 8, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
+		for (int i = 0; i < 3; i++)
+			ring_command(&ring, bench.server.fd, MCP_CMD_RECV_PARK, NULL, PARK);
+		ring_submit(&ring);
+		(void)!write(ready[1], "r", 1);
+		while (killed)
+			pause();
+	}
+	check(read(ready[0], &byte, 1) == 1, "%s: three receivers are parked", how);
+	frame = frame_request(bench.handle, TOOL_READ, "first", 5);
+	frame.result = address(&cookie);
+	check(!put(&bench.client, frame) &&
+	      !put(&bench.client, frame_notify(cookie, "second", 6)) &&
+	      !put(&bench.client, frame_cancel(cookie)),
+	      "%s: they get a REQUEST, a NOTIFY and a CANCEL", how);
+	if (killed) {
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	} else {
+		ring_close(&ring);
+	}
+	sleep_ms(5 * NEVER);
+	check(receives(&bench.server, &got, MCP_REQUEST, cookie) &&
+	      read(bench.server.fd, &notice, sizeof(notice)) == sizeof(notice) &&
+	      notice.envelope.kind == MCP_NOTIFY && notice.envelope.parent == cookie &&
+	      receives(&bench.server, &cancel, MCP_CANCEL, cookie),
+	      "%s: somebody else does, in that order", how);
+	check(!release(&bench.server, notice.slot) && !release(&bench.server, got.slot),
+	      "%s: and releases them", how);
+	close(ready[0]);
+	close(ready[1]);
+	bench_close(&bench);
+}
+
 /* The file is closed first: it lives until its ring ends. */
 static void test_close_first(void)
 {
@@ -943,6 +994,8 @@ int main(void)
 		      "teardown, DEFER_TASKRUN");
 	test_teardown(IORING_SETUP_SQPOLL, "teardown, SQPOLL");
 	test_handed_back();
+	test_handed_back_in_order(false, "a ring ends");
+	test_handed_back_in_order(true, "its task is killed");
 	test_close_first();
 	test_killed(0, "kill");
 	test_killed(IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, "kill, DEFER_TASKRUN");
