@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #include "mcp_accounts.h"
+#include "mcp_genl.h"
 #include "mcp_module.h"
 #include "mcp_ring.h"
 #include "mcp_test.h"
@@ -558,11 +560,101 @@ static void with_calls(struct scene *scene)
 		bail_out("commands that wait");
 }
 
+/* It is completed in task work of this task, which is in the call that sends. */
+static void with_parked(struct scene *scene)
+{
+	ring_close(&scene->ring);
+	ring_need(&scene->ring, 8, 0);
+	if (uring_park(scene))
+		bail_out("a receiver");
+}
+
 /* The end of a ring with a call and a receiver in it. */
 static long uring_close(struct scene *scene)
 {
 	ring_close(&scene->ring);
 	return 0;
+}
+
+/* ---- What is asked about it ---------------------------------------------- */
+
+static long do_poll(struct scene *scene)
+{
+	struct pollfd wait[] = { { .fd = scene->handle, .events = POLLOUT },
+				 { .fd = scene->server.fd, .events = POLLIN } };
+
+	return poll(wait, ARRAY_SIZE(wait), 0) < 0 ? -errno : 0;
+}
+
+static long do_fdinfo(struct scene *scene)
+{
+	char path[64], text[1024];
+	ssize_t got;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", scene->handle);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	got = read(fd, text, sizeof(text));
+	got = got < 0 ? -errno : 0;
+	close(fd);
+	return got;
+}
+
+static struct genl genl;
+
+static void asked(struct scene *scene, unsigned int command, unsigned int flags,
+		  unsigned int attribute)
+{
+	genl_begin(&genl, command, flags);
+	genl_put_u32(&genl, attribute, scene->client.fd);
+}
+
+static void count_entry(const struct nlmsghdr *message, void *count)
+{
+	(void)message;
+	++*(unsigned int *)count;
+}
+
+/* A dump whose own start fails says so in its end, or in an error. */
+static long dump(struct scene *scene, unsigned int command, unsigned int attribute)
+{
+	unsigned int count = 0;
+	long result;
+
+	asked(scene, command, NLM_F_DUMP, attribute);
+	result = genl_dump(&genl, count_entry, &count, NULL);
+	return result < 0 ? result : 0;
+}
+
+static long nl_endpoints(struct scene *scene)
+{
+	return dump(scene, MCP_NL_CMD_ENDPOINT_GET, MCP_A_ENDPOINT_PORT);
+}
+
+static long nl_handles(struct scene *scene)
+{
+	return dump(scene, MCP_NL_CMD_HANDLE_GET, MCP_A_HANDLE_PORT);
+}
+
+static long nl_limits(struct scene *scene)
+{
+	long result;
+
+	asked(scene, MCP_NL_CMD_LIMITS_GET, 0, MCP_A_LIMITS_PORT);
+	result = genl_ask(&genl);
+	return result < 0 ? result : 0;
+}
+
+/* What a question that failed has left in the socket. */
+static void with_socket(struct scene *scene)
+{
+	(void)scene;
+	if (genl.fd > 0)
+		genl_close(&genl);
+	if (genl_open(&genl))
+		bail_out("a socket of netlink");
 }
 
 /* ---- A process that ends ------------------------------------------------- */
@@ -606,6 +698,8 @@ static const int of_memory[] = { ENOMEM, EFAULT, 0 };
 static const int of_file[] = { ENOMEM, EFAULT, ENFILE, EMFILE, 0 };
 /* And the record that must be written. */
 static const int of_decision[] = { ENOMEM, EFAULT, ENFILE, EMFILE, ENOSPC, 0 };
+/* Netlink says that it has no memory in its own words, or nothing at all. */
+static const int of_question[] = { ENOMEM, EFAULT, ENOBUFS, ETIMEDOUT, 0 };
 static const int of_nothing[] = { 0 };
 static const int of_message[] = { EFAULT, 0 };
 
@@ -647,6 +741,12 @@ static const struct path {
 	  .waits = true, .least = 1 },
 	{ "uring NOTIFY", with_ring_and_notify, uring_notify, of_memory, .by_ring = true,
 	  .least = 2 },
+	{ "REQUEST to a parked command", with_parked, do_request, of_memory, .least = 3 },
+	{ "poll", none, do_poll, of_memory, .least = 1 },
+	{ "fdinfo of a handle", none, do_fdinfo, of_file, .least = 2 },
+	{ "netlink: endpoints", with_socket, nl_endpoints, of_question, .least = 3 },
+	{ "netlink: handles", with_socket, nl_handles, of_question, .least = 3 },
+	{ "netlink: limits", with_socket, nl_limits, of_question, .least = 3 },
 	{ "end of a ring", with_calls, uring_close, of_nothing, .least = 0 },
 	{ "exit of a process", none, do_exit, of_nothing, .most = 8 },
 };
