@@ -3,8 +3,8 @@
  * Policy allow_list: who may call what is written down; all else is refused.
  *
  * A rule is a user or a label, an endpoint, and a tool. What an endpoint asks
- * back, and what belongs to a call and names no tool, goes with the call that
- * was allowed.
+ * back goes with the call that was allowed. What its caller asks within it does
+ * not: it reaches the same endpoint, so it takes a rule as any request does.
  */
 #include "policy.bpf.h"
 
@@ -41,8 +41,6 @@ int BPF_PROG(allow, const struct mcp_policy_call *call)
 	struct rule rule = { .uid = call->uid };
 
 	if (call->flags & MCP_POLICY_BACKWARD)
-		return 0;
-	if (call->flags & MCP_POLICY_NESTED && !call->tool)
 		return 0;
 	bpf_mcp_endpoint_name(call, rule.endpoint, sizeof(rule.endpoint));
 	bpf_mcp_tool_name(call, rule.tool, sizeof(rule.tool));

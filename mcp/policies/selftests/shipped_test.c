@@ -81,6 +81,34 @@ static int try_tool(struct pair *pair, int handle, unsigned int tool)
 	return side_release(&pair->client, &message);
 }
 
+/*
+ * What names no tool, within a call of TOOL_READ: of the client, and of the
+ * server. BY_IOCTL a caller waits, and asks nothing within its call.
+ */
+static void check_within(struct pair *pair, int wanted)
+{
+	struct mcp_frame frame = frame_request(pair->handle, TOOL_READ, "x", 1), within;
+	struct message message;
+	__u64 outer;
+
+	if (!check(pair_request(pair, &frame, &message), "%s: a call", pair->path))
+		return;
+	outer = message.envelope.cookie;
+	within = frame_nested(outer, "y", 1);
+	if (pair->client.path != BY_IOCTL)
+		check_errno(side_send(&pair->client, &within, NULL), wanted,
+			    "%s: the caller asks within it, for no tool", pair->path);
+	check_errno(side_send(&pair->server, &within, NULL), 0, "%s: the endpoint asks back",
+		    pair->path);
+	frame = frame_response(outer, NULL, 0);
+	check_errno(side_send(&pair->server, &frame, NULL), 0, "%s: and answers", pair->path);
+	/* What was within ends with the call; all are told. */
+	while (side_next(&pair->client, &message, 200))
+		side_release(&pair->client, &message);
+	while (side_next(&pair->server, &message, 200))
+		side_release(&pair->server, &message);
+}
+
 static int labelled(struct pair *pair, const char *label)
 {
 	struct mcp_grant args = grant_args(pair->handle, ALL_RIGHTS);
@@ -165,6 +193,12 @@ static void test_allow_list(struct pair *pair)
 	check_errno(try_tool(pair, handle, TOOL_READ), 0, "%s: the tool", pair->path);
 	check_errno(try_tool(pair, handle, TOOL_WRITE), EACCES, "%s: another", pair->path);
 	check_errno(try_tool(pair, handle, 0), EACCES, "%s: none", pair->path);
+	check_within(pair, EACCES);
+
+	snprintf(rules[1], sizeof(rules[1]), "uid=0:%s:", (char *)pair->name);
+	check(mcp_policy("attach", "allow_list", rules[0], rules[1], NULL) == GOOD,
+	      "%s: allow_list %s %s", pair->path, rules[0], rules[1]);
+	check_within(pair, 0);
 
 	snprintf(rules[0], sizeof(rules[0]), "uid=0:%s:", (char *)pair->name);
 	snprintf(rules[1], sizeof(rules[1]), "label=agent:%s:touch", (char *)pair->name);
