@@ -220,6 +220,9 @@ def test_every_checker_finds_no_fault_but_a_seeded_one(built: Callable[[str], Bu
         fuzz_without_fault(child, CHECKED_SEQUENCES, 3600)
         assert complaints(child) == ""
         for module in MODULES:
-            ask(child, f"insmod {HERE}/bad-{module}.ko", 60)
-        fuzz(child, CHECKED_SEQUENCES, 600)
-        assert complaints(child) != "", f"{BUG} is not found"
+            assert ask(child, f"insmod {HERE}/bad-{module}.ko; echo status $?", 60) == "status 0"
+        for said in fuzz(child, CHECKED_SEQUENCES, 600):
+            assert re.search(r"^[1-9]\d* sequences,", said, re.MULTILINE), said
+        # Not any text: a module that cannot be unloaded would be one, too.
+        said = complaints(child)
+        assert re.search(REPORTS, said), f"{BUG} is not found: {said}"
