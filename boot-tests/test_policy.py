@@ -30,6 +30,7 @@ PROGRAMS = {"shipped_test": 170, "policy_test": 240}
 MODULE = "/usr/lib/protopi/mcp.ko"
 #: What the kernel says loudly of us; a busy host's drivers have something to say late.
 OURS = f"{LOUD} | grep -iE 'mcp|bpf|{REPORTS}'"
+LOADED = "grep -c '^mcp_bpf ' /proc/modules"
 AGAIN = f"rmmod mcp_bpf; rmmod mcp && insmod {MODULE}; echo status $?"
 
 
@@ -43,9 +44,10 @@ def test_a_policy_is_loaded_on_demand_and_its_tests_pass(built: Built) -> None:
     with shell(image.path, image.board, image.tools, Options(realtime=True)) as child:
         ask(child, SETTLED, 60)
         before = ask(child, OURS)
-        assert ask(child, "grep -c mcp_bpf /proc/modules; ls /sys/kernel/btf/mcp_bpf") != "1"
+        assert ask(child, LOADED) == "0"
         assert ask(child, "mcp-policy show; echo status $?") == "none\nstatus 3"
         assert ask(child, "mcp-policy attach read_only", 60) == "read_only is attached"
+        assert ask(child, LOADED) == "1"
         assert "pinned at /sys/fs/bpf/mcp/policy" in ask(child, "mcp-policy show")
         refused = ask(child, "rmmod mcp_bpf; echo status $?")
         assert "status 0" not in refused, "it is in use"
