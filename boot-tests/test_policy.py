@@ -46,6 +46,9 @@ def test_a_policy_is_loaded_on_demand_and_its_tests_pass(built: Built) -> None:
         before = ask(child, OURS)
         assert ask(child, LOADED) == "0"
         assert ask(child, "mcp-policy show; echo status $?") == "none\nstatus 3"
+        for words in ("allow_list x", "read_only x", "token_bucket rate=0 burst=1"):
+            assert ask(child, f"mcp-policy attach {words} 2> /tmp/said; echo status $?") == "status 2"
+        assert ask(child, f"{LOADED}; grep -c ' bpf ' /proc/mounts") == "0\n0", "a wrong word changes nothing"
         assert ask(child, "mcp-policy attach read_only", 60) == "read_only is attached"
         assert ask(child, LOADED) == "1"
         assert "pinned at /sys/fs/bpf/mcp/policy" in ask(child, "mcp-policy show")

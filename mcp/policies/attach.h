@@ -12,7 +12,7 @@
 #define PIN_FOLDER	"/sys/fs/bpf/mcp"
 #define PIN		PIN_FOLDER "/policy"
 
-/* mcp_bpf.ko is loaded and the file system of pins mounted. */
+/* mcp_bpf.ko is loaded and the file system of pins mounted: what an attach needs, once its words are known to be good. */
 int prepare(void);
 /* Attaches a policy whose program is loaded, or puts it in the place of the pinned one. */
 int attach_or_replace(const struct bpf_map *policy, bool *replaced);

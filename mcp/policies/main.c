@@ -51,9 +51,6 @@ static int attach(char **words)
 		policy++;
 	if (!policy->name)
 		return usage();
-	error = prepare();
-	if (error)
-		return failed("cannot begin", error);
 	error = policy->attach(words + 1, &replaced);
 	if (error == POLICY_WORDS)
 		return MISUSED;

@@ -2,7 +2,8 @@
 /*
  * The three policies.
  *
- * Concern: each is complete, with all of its rules, before it is attached.
+ * Concern: each is complete, with all of its rules, before it is attached; and
+ *          its words are read before anything is loaded.
  */
 #include "policies.h"
 
@@ -76,6 +77,8 @@ static int attach_allow_list(char **words, bool *replaced)
 		return -errno;
 	error = count_rules(list, words);
 	if (!error)
+		error = prepare();
+	if (!error)
 		error = allow_list__load(list);
 	if (!error)
 		error = add_rules(list, words);
@@ -94,6 +97,9 @@ static int attach_read_only(char **words, bool *replaced)
 
 	if (*words)
 		return complain(*words, "read_only takes no word");
+	error = prepare();
+	if (error)
+		return error;
 	only = read_only__open_and_load();
 	if (!only)
 		return -errno;
@@ -148,6 +154,8 @@ static int attach_token_bucket(char **words, bool *replaced)
 	if (!bucket)
 		return -errno;
 	error = read_rate(bucket, words);
+	if (!error)
+		error = prepare();
 	if (!error)
 		error = token_bucket__load(bucket);
 	if (!error)
