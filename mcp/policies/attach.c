@@ -4,16 +4,19 @@
  *
  * Concern: what is attached stays attached when mcp-policy has ended, and is
  *          replaced without a moment in which there is none.
- * Locking: the kernel's: a link is updated as a whole. Of two programs that
- *          attach the first policy at a time, one is told -EEXIST.
+ * Locking: a link is updated as a whole, by the kernel. LOCK, until the program
+ *          ends, for what is more than one step: a link and its pin. Who only
+ *          looks takes none.
  */
 #include "attach.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -32,6 +35,20 @@ static void close_fd(int *fd)
 }
 
 #define AUTO_CLOSE __attribute__((cleanup(close_fd)))
+
+/* Or `detach` might remove the pin of what was attached since it looked. */
+static int lock_changes(void)
+{
+	/* Whoever may open it may hold everybody up. It is closed when the program ends. */
+	int fd = open(LOCK, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return -errno;
+	while (flock(fd, LOCK_EX))
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
 
 /* modprobe knows where modules lie and what they need. */
 static int load_module(void)
@@ -64,8 +81,10 @@ static int mount_pins(void)
 
 int prepare(void)
 {
-	int error = load_module();
+	int error = lock_changes();
 
+	if (!error)
+		error = load_module();
 	return error ? error : mount_pins();
 }
 
@@ -124,8 +143,11 @@ int show_attached(char *name, size_t size, unsigned int *id)
 
 int detach_pinned(void)
 {
-	int link AUTO_CLOSE = bpf_obj_get(PIN);
+	int link AUTO_CLOSE = -1, error = lock_changes();
 
+	if (error)
+		return error;
+	link = bpf_obj_get(PIN);
 	/* Unlinking alone would leave it attached until the kernel finds the time. */
 	if (link < 0 || bpf_link_detach(link))
 		return -errno;

@@ -11,8 +11,12 @@
 
 #define PIN_FOLDER	"/sys/fs/bpf/mcp"
 #define PIN		PIN_FOLDER "/policy"
+#define LOCK		"/run/mcp-policy.lock"
 
-/* mcp_bpf.ko is loaded and the file system of pins mounted: what an attach needs, once its words are known to be good. */
+/*
+ * What an attach needs, once its words are known to be good: nobody else changes
+ * the policy, mcp_bpf.ko is loaded, and the file system of pins mounted.
+ */
 int prepare(void);
 /* Attaches a policy whose program is loaded, or puts it in the place of the pinned one. */
 int attach_or_replace(const struct bpf_map *policy, bool *replaced);

@@ -30,7 +30,7 @@ static int usage(void)
 static int failed(const char *what, int error)
 {
 	fprintf(stderr, "mcp-policy: %s: %s\n", what, strerror(-error));
-	if (error == -EPERM)
+	if (error == -EPERM || error == -EACCES)
 		fputs("it takes root: CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN and CAP_SYS_MODULE\n", stderr);
 	else if (error == -ENOPKG)
 		fputs("mcp_bpf.ko was not found, or not taken by this kernel\n", stderr);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,16 +22,31 @@ enum { GOOD, FAILED, MISUSED, NONE };
 
 #define WORDS_MAX 12
 #define OUTPUT "/tmp/mcp-policy.out"
+#define LOCK "/run/mcp-policy.lock"
 
 extern char **environ;
 
 static char said[512];
 
+/* What it prints goes to OUTPUT. */
+static pid_t start(char **words)
+{
+	posix_spawn_file_actions_t actions;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 1, OUTPUT, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+	if (posix_spawnp(&pid, words[0], &actions, NULL, words, environ))
+		bail_out("mcp-policy");
+	posix_spawn_file_actions_destroy(&actions);
+	return pid;
+}
+
 /* Runs it with words up to a NULL; what it printed is in said[]. */
 static int mcp_policy(const char *word, ...)
 {
 	char *words[WORDS_MAX + 2] = { "mcp-policy" };
-	posix_spawn_file_actions_t actions;
 	va_list arguments;
 	int count = 1, status, file;
 	ssize_t length;
@@ -40,13 +56,9 @@ static int mcp_policy(const char *word, ...)
 	for (; word && count <= WORDS_MAX; word = va_arg(arguments, const char *))
 		words[count++] = (char *)word;
 	va_end(arguments);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, 1, OUTPUT, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-	if (posix_spawnp(&pid, words[0], &actions, NULL, words, environ) ||
-	    waitpid(pid, &status, 0) != pid)
+	pid = start(words);
+	if (waitpid(pid, &status, 0) != pid)
 		bail_out("mcp-policy");
-	posix_spawn_file_actions_destroy(&actions);
 	file = open(OUTPUT, O_RDONLY);
 	length = file < 0 ? -1 : read(file, said, sizeof(said) - 1);
 	if (length < 0)
@@ -54,6 +66,22 @@ static int mcp_policy(const char *word, ...)
 	said[length] = '\0';
 	close(file);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WTERMSIG(status);
+}
+
+/* Nobody changes the policy while another does: whether it waits, and what it ends with then. */
+static void check_waits(char *word, char *policy)
+{
+	char *words[4] = { "mcp-policy", word, policy };
+	int lock = open(LOCK, O_RDONLY | O_CLOEXEC), status = 0;
+	pid_t pid;
+
+	if (lock < 0 || flock(lock, LOCK_EX))
+		bail_out(LOCK);
+	pid = start(words);
+	sleep_ms(1000);
+	check(!waitpid(pid, &status, WNOHANG), "%s waits for another that changes it", word);
+	close(lock);
+	check(waitpid(pid, &status, 0) == pid && !status, "and then does what it is told");
 }
 
 static bool shows(const char *name)
@@ -152,6 +180,14 @@ static void test_words(void)
 	check(shows("read_only"), "and the policy is still the same");
 	check(mcp_policy("detach", NULL) == GOOD, "detach");
 	check(mcp_policy("show", NULL) == NONE, "and there is none");
+}
+
+static void test_lock(void)
+{
+	check_waits("attach", "read_only");
+	check(shows("read_only"), "it is attached");
+	check_waits("detach", NULL);
+	check(mcp_policy("show", NULL) == NONE, "and no longer");
 }
 
 /* ---- read_only ----------------------------------------------------------- */
@@ -280,6 +316,7 @@ int main(void)
 	if (mcp_policy("attach", "read_only", NULL) || mcp_policy("detach", NULL))
 		bail_out("mcp-policy cannot attach");
 	test_words();
+	test_lock();
 	for (enum path path = 0; path < PATHS; path++) {
 		pair_need(&pair, path, path);
 		test_read_only(&pair);
