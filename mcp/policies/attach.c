@@ -116,40 +116,59 @@ int attach_or_replace(const struct bpf_map *policy, bool *replaced)
 	pinned = bpf_obj_get(PIN);
 	if (pinned < 0)
 		return errno == ENOENT ? -EEXIST : -errno;
-	return bpf_link_update(pinned, bpf_map__fd(policy), NULL) ? -errno : 0;
+	if (!bpf_link_update(pinned, bpf_map__fd(policy), NULL))
+		return 0;
+	/* What is pinned is no longer attached, and yet something is. */
+	return errno == ENOLINK ? -EEXIST : -errno;
 }
 
-int show_attached(char *name, size_t size, unsigned int *id)
+/* The id of the policy's map. -ENOENT when the link was detached, by whoever had it open. */
+static int linked_map(int link, __u32 *id)
 {
-	int link AUTO_CLOSE = bpf_obj_get(PIN);
 	struct bpf_link_info about = { 0 };
-	struct bpf_map_info policy = { 0 };
 	__u32 length = sizeof(about);
-	int map AUTO_CLOSE = -1;
 
-	if (link < 0 || bpf_link_get_info_by_fd(link, &about, &length))
+	if (bpf_link_get_info_by_fd(link, &about, &length))
 		return -errno;
-	/* A link that was detached has no map. */
-	if (about.type != BPF_LINK_TYPE_STRUCT_OPS || !about.struct_ops.map_id)
-		return -ENOENT;
-	map = bpf_map_get_fd_by_id(about.struct_ops.map_id);
-	length = sizeof(policy);
+	if (about.type != BPF_LINK_TYPE_STRUCT_OPS)
+		return -EINVAL;
+	*id = about.struct_ops.map_id;
+	return *id ? 0 : -ENOENT;
+}
+
+int show_pinned(char *name, size_t size, unsigned int *id)
+{
+	int link AUTO_CLOSE = bpf_obj_get(PIN), map AUTO_CLOSE = -1, error;
+	struct bpf_map_info policy = { 0 };
+	__u32 length = sizeof(policy);
+
+	if (link < 0)
+		return -errno;
+	error = linked_map(link, id);
+	if (error)
+		return error;
+	map = bpf_map_get_fd_by_id(*id);
 	if (map < 0 || bpf_map_get_info_by_fd(map, &policy, &length))
 		return -errno;
 	snprintf(name, size, "%s", policy.name);
-	*id = policy.id;
 	return 0;
 }
 
 int detach_pinned(void)
 {
-	int link AUTO_CLOSE = -1, error = lock_changes();
+	int link AUTO_CLOSE = -1, error = lock_changes(), found;
+	__u32 id;
 
 	if (error)
 		return error;
 	link = bpf_obj_get(PIN);
-	/* Unlinking alone would leave it attached until the kernel finds the time. */
-	if (link < 0 || bpf_link_detach(link))
+	if (link < 0)
 		return -errno;
-	return unlink(PIN) ? -errno : 0;
+	found = linked_map(link, &id);
+	if (found && found != -ENOENT)
+		return found;
+	/* Unlinking alone would leave it attached until the kernel finds the time. */
+	if (bpf_link_detach(link) || unlink(PIN))
+		return -errno;
+	return found;
 }

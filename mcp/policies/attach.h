@@ -20,9 +20,12 @@
 int prepare(void);
 /* Attaches a policy whose program is loaded, or puts it in the place of the pinned one. */
 int attach_or_replace(const struct bpf_map *policy, bool *replaced);
-/* The name and the id of the map of the pinned policy; -ENOENT without one. */
-int show_attached(char *name, size_t size, unsigned int *id);
-/* It is detached when this returns. -ENOENT without one. */
+/*
+ * The name and the id of the map of the pinned policy; -ENOENT when none is
+ * pinned, or what is pinned is no longer attached.
+ */
+int show_pinned(char *name, size_t size, unsigned int *id);
+/* It is detached, and its pin gone, when this returns. -ENOENT likewise; that leaves no pin. */
 int detach_pinned(void);
 
 #endif /* MCP_ATTACH_H */

@@ -19,7 +19,7 @@ static int usage(void)
 	const struct policy *policy;
 
 	fputs("mcp-policy attach POLICY [WORD ...]   attach it, or put it in the place of the one that is\n"
-	      "mcp-policy show                       print the one that is attached\n"
+	      "mcp-policy show                       print the one that is pinned\n"
 	      "mcp-policy detach                     detach it\n"
 	      "policies:\n", stderr);
 	for (policy = policies; policy->name; policy++)
@@ -62,7 +62,7 @@ static int attach(char **words)
 
 static int none(void)
 {
-	puts("none");
+	puts("none pinned");
 	return NONE;
 }
 
@@ -70,7 +70,7 @@ static int show(void)
 {
 	unsigned int id;
 	char name[32];
-	int error = show_attached(name, sizeof(name), &id);
+	int error = show_pinned(name, sizeof(name), &id);
 
 	if (error == -ENOENT)
 		return none();

@@ -4,6 +4,7 @@
  *
  * Needs root, mcp_bpf.ko (or modprobe that finds it), and no policy attached.
  */
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -23,6 +24,7 @@ enum { GOOD, FAILED, MISUSED, NONE };
 #define WORDS_MAX 12
 #define OUTPUT "/tmp/mcp-policy.out"
 #define LOCK "/run/mcp-policy.lock"
+#define PIN "/sys/fs/bpf/mcp/policy"
 
 extern char **environ;
 
@@ -170,7 +172,7 @@ static void test_words(void)
 	check(mcp_policy(NULL) == MISUSED, "no word");
 	check(mcp_policy("attach", NULL) == MISUSED, "attach of nothing");
 	check(mcp_policy("show", "x", NULL) == MISUSED, "show with a word");
-	check(mcp_policy("show", NULL) == NONE && !strcmp(said, "none\n"), "show without a policy");
+	check(mcp_policy("show", NULL) == NONE && !strcmp(said, "none pinned\n"), "show without a policy");
 	check(mcp_policy("detach", NULL) == NONE, "detach without one");
 	check(mcp_policy("attach", "read_only", NULL) == GOOD, "attach");
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -180,6 +182,35 @@ static void test_words(void)
 	check(shows("read_only"), "and the policy is still the same");
 	check(mcp_policy("detach", NULL) == GOOD, "detach");
 	check(mcp_policy("show", NULL) == NONE, "and there is none");
+}
+
+/* Another program may detach what is pinned, and attach what is not. */
+static void test_pin(void)
+{
+	int link, other;
+
+	check(mcp_policy("attach", "read_only", NULL) == GOOD, "a pinned policy");
+	link = bpf_obj_get(PIN);
+	check(link >= 0 && !bpf_link_detach(link), "that another program detaches");
+	check(mcp_policy("show", NULL) == NONE, "is none");
+	check(mcp_policy("detach", NULL) == NONE && access(PIN, F_OK),
+	      "nor for detach, which removes the pin");
+
+	check(!bpf_obj_pin(link, PIN) && mcp_policy("attach", "read_only", NULL) == GOOD &&
+	      shows("read_only"), "an attach takes such a pin's place");
+	other = bpf_obj_get(PIN);
+	check(other >= 0 && !unlink(PIN), "a policy without a pin");
+	check(mcp_policy("show", NULL) == NONE && mcp_policy("detach", NULL) == NONE,
+	      "is none pinned");
+	check(mcp_policy("attach", "read_only", NULL) == FAILED, "and is in the way");
+	check(!bpf_obj_pin(link, PIN) && mcp_policy("attach", "read_only", NULL) == FAILED,
+	      "with another one's pin, too");
+	check(mcp_policy("detach", NULL) == NONE && !bpf_link_detach(other),
+	      "until whoever has it detaches it");
+	check(mcp_policy("attach", "read_only", NULL) == GOOD &&
+	      mcp_policy("detach", NULL) == GOOD, "then one can be attached");
+	close(link);
+	close(other);
 }
 
 static void test_lock(void)
@@ -311,12 +342,13 @@ int main(void)
 	struct pair pair;
 
 	test_begin();
-	if (!access("/sys/fs/bpf/mcp/policy", F_OK))
+	if (!access(PIN, F_OK))
 		skip_all("a policy is attached");
 	if (mcp_policy("attach", "read_only", NULL) || mcp_policy("detach", NULL))
 		bail_out("mcp-policy cannot attach");
 	test_words();
 	test_lock();
+	test_pin();
 	for (enum path path = 0; path < PATHS; path++) {
 		pair_need(&pair, path, path);
 		test_read_only(&pair);
