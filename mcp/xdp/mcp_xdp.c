@@ -17,6 +17,7 @@
 #include <linux/bpf.h>
 #include <linux/if_link.h>
 
+#include "../net/tool/address.h"
 #include "load.h"
 #include "mcp_xdp.h"
 
@@ -40,9 +41,6 @@ static int fail(const char *what, int error)
 /* 1 for something that may pass, 0 for nothing, -1 for what is neither. */
 static int read_peer(const char *word, struct mcp_xdp_bound *device)
 {
-	unsigned int byte[6];
-	char rest;
-
 	memset(device, 0, sizeof(*device));
 	if (!strcmp(word, "none"))
 		return 0;
@@ -50,12 +48,7 @@ static int read_peer(const char *word, struct mcp_xdp_bound *device)
 		device->any_peer = 1;
 		return 1;
 	}
-	if (sscanf(word, "%2x:%2x:%2x:%2x:%2x:%2x%c", byte, byte + 1, byte + 2, byte + 3, byte + 4,
-		   byte + 5, &rest) != 6)
-		return -1;
-	for (int i = 0; i < 6; i++)
-		device->peer[i] = byte[i];
-	return 1;
+	return address_read(word, device->peer) ? 1 : -1;
 }
 
 /* A map of numbers of 4 bytes to rows. */

@@ -135,7 +135,9 @@ static void test_words(struct lab *lab)
 	static char *const wrong[] = {
 		"rights=", "rights=grant", "rights=read,", "rights=fds", "right=read", "tools=",
 		"tools=0", "tools=1,", "tools=1024", "tools=-1", "tools=1x", "tools=99999999999999999999",
-		"peer=1:2:3:4:5", "peer=any", "peer=02:00:00:00:00:01:", "frames=15", "frames=1048577",
+		"peer=02:00:00:00:00", "peer=any", "peer=02:00:00:00:00:01:", "peer=2:0:0:0:0:1",
+		"peer=02:00:00:00:00:-1", "peer=02:00:00:00:00: 1", "peer=00:00:00:00:00:00",
+		"peer=03:00:00:00:00:01", "frames=15", "frames=1048577",
 		"frames=", "seconds=0", "seconds=181", "seconds=1.5", "replace=1", "again", "=", "",
 	};
 	char *name = (char *)lab->name, many[512] = "tools=1", long_name[60];

@@ -181,7 +181,15 @@ int main(int argc, char **argv)
 
 	loader_refused("nothing0", "any", 1);
 	loader_refused(OURS, "some", 2);
-	loader_refused(OURS, "1:2:3:4:5", 2);
+	loader_refused(OURS, "02:00:00:00:00", 2);
+	loader_refused(OURS, "02:00:00:00:00:01:", 2);
+	loader_refused(OURS, "2:0:0:0:0:1", 2);
+	loader_refused(OURS, "02:00:00:00:00:-1", 2);
+	loader_refused(OURS, "02:00:00:00:00: 1", 2);
+	loader_refused(OURS, "02:00:00:00:00:0x", 2);
+	loader_refused(OURS, "00:00:00:00:00:00", 2);
+	loader_refused(OURS, "03:00:00:00:00:01", 2);
+	loader_refused(OURS, "ff:ff:ff:ff:ff:ff", 2);
 	test_any(&peer);
 	test_address(&peer);
 	return test_end();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "words.h"
 
 /* A decimal number from @least to @most and nothing else, up to @end. */
@@ -60,20 +60,6 @@ static bool tools(const char *list, struct wish *wish)
 	return true;
 }
 
-static bool address(const char *word, struct wish *wish)
-{
-	unsigned int byte[6];
-	char rest;
-
-	if (sscanf(word, "%2x:%2x:%2x:%2x:%2x:%2x%c", byte, byte + 1, byte + 2, byte + 3, byte + 4,
-		   byte + 5, &rest) != 6)
-		return false;
-	for (int i = 0; i < 6; i++)
-		wish->bind.peer[i] = (uint8_t)byte[i];
-	wish->bind.has_peer = true;
-	return true;
-}
-
 static bool word_good(const char *word, struct wish *wish)
 {
 	const char *value = strchr(word, '='), *rest;
@@ -91,7 +77,7 @@ static bool word_good(const char *word, struct wish *wish)
 	if (!strncmp(word, "tools=", length))
 		return tools(value, wish);
 	if (!strncmp(word, "peer=", length))
-		return address(value, wish);
+		return wish->bind.has_peer = address_read(value, wish->bind.peer);
 	if (!strncmp(word, "frames=", length))
 		return number(value, 0, 16, MCP_NET_MAX_FRAMES, &wish->bind.frames, &rest);
 	if (!strncmp(word, "seconds=", length))
