@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * mcp-xdp DEVICE none|any|ADDRESS: put mcp_xdp.bpf.c in front of a device, in
- * generic mode, until a signal comes; then print what it has counted.
+ * generic mode, until a signal comes; then print what it has counted. When the
+ * device goes before, end with 1.
  *
  * The second word says which frames of EtherType 0xFAF0 may pass: those of
  * nobody, of anybody, or of one sender. It should be what the device is bound
@@ -12,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/bpf.h>
@@ -25,6 +27,7 @@
 extern const unsigned char mcp_xdp_object[], mcp_xdp_object_end[];
 
 #define CPUS_MAX 256
+#define LOOK_SECONDS 10
 
 static int usage(void)
 {
@@ -123,11 +126,28 @@ static int print_counts(int map)
 	return fflush(stdout) ? fail("standard output", errno) : 0;
 }
 
-/* Until a signal comes. */
+/* Whether the link still has a device: it outlives one that is unregistered, and nobody is told. */
+static int look_at(int link)
+{
+	struct bpf_link_info about = { 0 };
+	union bpf_attr attr = {
+		.info = {
+			.bpf_fd = link,
+			.info_len = sizeof(about),
+			.info = (unsigned long)&about,
+		},
+	};
+	int error = sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr));
+
+	return error ? error : about.xdp.ifindex ? 0 : -ENODEV;
+}
+
+/* Until a signal comes, or the device has gone. */
 static int stay(int program, unsigned int index)
 {
+	static const struct timespec now_and_then = { .tv_sec = LOOK_SECONDS };
+	int link, error, signal;
 	sigset_t signals;
-	int link, signal;
 
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
@@ -138,9 +158,12 @@ static int stay(int program, unsigned int index)
 		return fail("cannot attach", -link);
 	puts("attached");
 	fflush(stdout);
-	sigwait(&signals, &signal);
+	do {
+		signal = sigtimedwait(&signals, NULL, &now_and_then);
+		error = look_at(link);
+	} while (signal < 0 && !error);
 	close(link);
-	return 0;
+	return error ? fail("no longer in front of the device", -error) : 0;
 }
 
 static int run(__u32 index, const struct mcp_xdp_bound *device, int listed)

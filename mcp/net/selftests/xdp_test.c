@@ -135,6 +135,15 @@ static void test_address(struct net_peer *peer)
 	check(peer_connect(peer, 0), "without the program all is as before");
 }
 
+/* It leaves no device. */
+static void test_gone(void)
+{
+	struct program loader;
+
+	check(loader_start(&loader, OURS, "any") && !veth_delete(OURS), "the device goes");
+	check(program_end(&loader) == 1, "the loader ends by itself, and not well");
+}
+
 static void bind_need(struct port *client, struct port *server, const unsigned char *secret)
 {
 	__u8 name[MCP_NAME_SIZE];
@@ -192,5 +201,6 @@ int main(int argc, char **argv)
 	loader_refused(OURS, "ff:ff:ff:ff:ff:ff", 2);
 	test_any(&peer);
 	test_address(&peer);
+	test_gone();
 	return test_end();
 }
