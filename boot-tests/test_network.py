@@ -36,7 +36,7 @@ pytestmark = pytest.mark.image
 PROJECT = Project.here()
 IMAGE = "virt-test"
 #: The programs, and the fewest checks that each makes. net_test is the last: it unloads mcp_net.ko.
-PROGRAMS = {"xdp_test": 28, "tool_test": 69, "net_test": 170}
+PROGRAMS = {"xdp_test": 28, "tool_test": 78, "net_test": 170}
 #: One that wants mcp_net.ko not to be loaded.
 BYPASS = {"bypass_test /usr/lib/protopi/mcp-bypass": 40}
 #: A program for the host's test, which checks nothing itself.

@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/capability.h>
@@ -25,6 +27,8 @@
 #define THEIRS	"mcp1"
 #define KEY	"/tmp/mcp-net.key"
 #define WORDS	16
+/* It has looked after its binding within that time. */
+#define LOOKS_MS	12000
 
 static const char *program = "mcp-net";
 
@@ -232,6 +236,24 @@ static void test_binding(struct lab *lab)
 	check(!program_stop(&run), "the end");
 }
 
+/* It cannot ask about its binding when it looks, and asks again. */
+static void test_unknown(struct lab *lab)
+{
+	struct rlimit full, few;
+	struct program run;
+
+	check(bind_with(lab, &run, NULL, NULL), "bind");
+	if (getrlimit(RLIMIT_NOFILE, &full))
+		bail_out("a limit");
+	/* Less than it has open, and as many as it polls: no socket more. */
+	few = (struct rlimit){ .rlim_cur = 3, .rlim_max = full.rlim_max };
+	check(!prlimit(run.pid, RLIMIT_NOFILE, &few, NULL), "it cannot ask for its binding");
+	sleep_ms(LOOKS_MS);
+	check(!waitpid(run.pid, NULL, WNOHANG), "which does not end it");
+	check(!prlimit(run.pid, RLIMIT_NOFILE, &full, NULL), "it can again");
+	check(!program_stop(&run) && RUN("none\n", "show") == 3, "and unbinds when it shall end");
+}
+
 static void test_endings(struct lab *lab)
 {
 	struct program run, other;
@@ -267,6 +289,7 @@ int main(int argc, char **argv)
 	test_words(&lab);
 	test_failures(&lab);
 	test_binding(&lab);
+	test_unknown(&lab);
 	test_endings(&lab);
 	unlink(KEY);
 	return test_end();

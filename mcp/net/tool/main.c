@@ -197,12 +197,18 @@ static int block_signals(void)
 	return signalfd(-1, &signals, SFD_CLOEXEC);
 }
 
-/* Is there a binding, and is it to the handle of that id? Another one may have replaced it. */
-static bool is_ours(uint64_t sender)
+/*
+ * Is there none to the handle of that id? Another one may have replaced it. When
+ * the kernel cannot tell, as for want of memory, ours may well be there.
+ */
+static bool has_ended(uint64_t sender)
 {
 	struct family_state state;
+	int error = family_get(&state);
 
-	return !family_get(&state) && state.sender == sender;
+	if (error)
+		return error == -ENOENT || error == -ENOPKG;
+	return state.sender != sender;
 }
 
 /* Until a signal comes, or the binding to @handle is no more. */
@@ -213,9 +219,9 @@ static int stay(int handle, uint64_t sender, int signals)
 	do {
 		if (poll(wait, 2, LOOK_MS) < 0)
 			return failed("poll", -errno);
-		if (wait[0].revents && is_ours(sender))
+		if (wait[0].revents && !has_ended(sender))
 			return unbind();
-	} while (!wait[1].revents && is_ours(sender));
+	} while (!wait[1].revents && !has_ended(sender));
 	fprintf(stderr, "mcp-net: the binding has ended\n");
 	return NONE;
 }
