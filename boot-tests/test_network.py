@@ -17,6 +17,7 @@ import pytest
 from module_bench import DEVEL, Bench, open_bench, outputs_of
 from network_peer import Peer, Wire, malformed, strange_messages
 from test_module import CHECKS, LOUD, OF_THE_CORE, REPORTS, SELFTESTS, SETTLED
+from test_policy import EVERY_RECORD
 
 from protopi.api import Session
 from protopi.boot.qemu import Options
@@ -227,6 +228,20 @@ def spoil(child: Any, peer: Peer) -> None:
     assert rx == STRANGE + calls, "each of them was authentic"
 
 
+def bind_card(child: Any) -> None:
+    """An endpoint, and the network card bound to it."""
+    assert ask(child, "modprobe virtio_net; echo status $?", 60) == "status 0"
+    card = ask(child, f"grep -l {CARD} /sys/class/net/*/address").split("/")[4]
+    ask(child, f"ip link set {card} up")
+    ask(child, f"{SELFTESTS}/net_serve host > /tmp/serve 2>&1 & sleep 1")
+    assert ask(child, WAIT.format("ready", "/tmp/serve"), 30) == "ready"
+    digits = "".join(f"\\{byte:03o}" for byte in KEY)
+    ask(child, f"umask 077; printf '{digits}' > /tmp/key")
+    bind = f"mcp-net bind {card} host /tmp/key peer={OURS} frames=4000"
+    ask(child, f"({bind}; echo status $?) > /tmp/bind 2>&1 & sleep 1")
+    assert ask(child, WAIT.format("bound", "/tmp/bind"), 30) == "bound"
+
+
 def test_the_host_calls_over_a_wire(built: Built) -> None:
     image = built(IMAGE)
     with socket.socket() as listener, contextlib.ExitStack() as stack:
@@ -246,16 +261,7 @@ def test_the_host_calls_over_a_wire(built: Built) -> None:
         wire.receive(1)
         assert wire.connection is not None
         stack.enter_context(wire.connection)
-        assert ask(child, "modprobe virtio_net; echo status $?", 60) == "status 0"
-        card = ask(child, f"grep -l {CARD} /sys/class/net/*/address").split("/")[4]
-        ask(child, f"ip link set {card} up")
-        ask(child, f"{SELFTESTS}/net_serve host > /tmp/serve 2>&1 & sleep 1")
-        assert ask(child, WAIT.format("ready", "/tmp/serve"), 30) == "ready"
-        digits = "".join(f"\\{byte:03o}" for byte in KEY)
-        ask(child, f"umask 077; printf '{digits}' > /tmp/key")
-        bind = f"mcp-net bind {card} host /tmp/key peer={OURS} frames=4000"
-        ask(child, f"({bind}; echo status $?) > /tmp/bind 2>&1 & sleep 1")
-        assert ask(child, WAIT.format("bound", "/tmp/bind"), 30) == "bound"
+        bind_card(child)
         peer = Peer(wire, OURS, CARD, KEY)
         talk(peer)
         spoil(child, peer)
@@ -265,6 +271,17 @@ def test_the_host_calls_over_a_wire(built: Built) -> None:
         assert ask(child, "wait; grep -v '^# kind' /tmp/serve", 60) == "ready"
         assert ask(child, "cat /tmp/bind") == "bound\nmcp-net: the binding has ended\nstatus 3"
         assert ask(child, "rmmod mcp_net; echo status $?") == "status 0"
+
+
+def test_a_binding_is_a_record_of_the_audit(built: Built) -> None:
+    image = built(IMAGE)
+    nowhere = ("-netdev", "hubport,id=wire,hubid=0", "-device", f"virtio-net-device,netdev=wire,mac={CARD}")
+    options = Options(realtime=True, extra=nowhere, append=("audit=1",))
+    with shell(image.path, image.board, image.tools, options) as child:
+        assert ask(child, f"{EVERY_RECORD}; echo status $?") == "status 0"
+        bind_card(child)
+        (record,) = ask(child, "sleep 1; dmesg | grep -o 'mcp op=bind .*'").splitlines()
+        assert {"endpoint=host", "rights=0x2", "label=-", "depth=0", "uid=0", "res=1", "errno=0"} <= set(record.split())
 
 
 def test_a_product_image_carries_them_and_no_test(built: Built) -> None:

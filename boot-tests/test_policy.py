@@ -30,6 +30,8 @@ PROGRAMS = {"shipped_test": 220, "policy_test": 240}
 MODULE = "/usr/lib/protopi/mcp.ko"
 #: What the kernel says loudly of us; a busy host's drivers have something to say late.
 OURS = f"{LOUD} | grep -iE 'mcp|bpf|{REPORTS}'"
+#: Without a daemon the records of the audit are in the kernel's log, where there is a limit for all of them.
+EVERY_RECORD = "echo 0 > /proc/sys/kernel/printk_ratelimit"
 LOADED = "grep -c '^mcp_bpf ' /proc/modules"
 AGAIN = f"rmmod mcp_bpf; rmmod mcp && insmod {MODULE}; echo status $?"
 
@@ -62,6 +64,22 @@ def test_a_policy_is_loaded_on_demand_and_its_tests_pass(built: Built) -> None:
         assert "SKIP" in skipped, skipped
         assert ask(child, f"sleep 1; {AGAIN}", 60) == "status 0", "nothing of the tests holds it"
         assert ask(child, OURS).removeprefix(before) == ""
+
+
+def test_each_change_is_a_record_of_the_audit(built: Built) -> None:
+    image = built(IMAGE)
+    with shell(image.path, image.board, image.tools, Options(realtime=True, append=("audit=1",))) as child:
+        assert ask(child, f"{EVERY_RECORD}; echo status $?") == "status 0"
+        changes = "attach read_only", "attach token_bucket rate=1 burst=1", "detach"
+        said = ask(child, "; ".join(f"mcp-policy {words} > /tmp/said || echo failed" for words in changes), 60)
+        assert said == ""
+        records = [line.split() for line in ask(child, "sleep 1; dmesg | grep -o 'mcp op=.*policy=.*'").splitlines()]
+        assert [record[1:3] for record in records] == [
+            ["op=attach", "policy=read_only"],
+            ["op=replace", "policy=token_bucket"],
+            ["op=detach", "policy=token_bucket"],
+        ]
+        assert all({"uid=0", "res=1"} <= set(record) for record in records), records
 
 
 def test_a_product_image_carries_none_unless_it_asks(built: Built) -> None:
