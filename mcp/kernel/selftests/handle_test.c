@@ -141,8 +141,8 @@ static void test_rights(struct pair *pair)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		int handle = open_with(pair, rows[i].rights);
 
-		check_errno(try_call(pair, handle, rows[i].tool), rows[i].error, "%s",
-			    rows[i].what);
+		check_errno(try_call(pair, handle, rows[i].tool), rows[i].error, "%s: %s",
+			    pair->path, rows[i].what);
 		close(handle);
 	}
 }
@@ -283,36 +283,35 @@ static void test_label(struct pair *pair)
 	struct mcp_frame frame;
 	struct message request, message;
 	__u64 cookie = 0;
-	char text[64];
 
 	memcpy(args.label, "agent-7/planner.01234567890_ABCD", MCP_LABEL_SIZE);
 	fd = grant(&pair->client.port, &args);
-	check_errno(fd, 0, "a label that fills its field");
-	check(fdinfo_has(fd, "agent-7/planner.01234567890_ABCD"), "fdinfo tells it");
-	check(fdinfo_has(fd, (char *)pair->name), "and the endpoint");
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)args.sender);
-	check(fdinfo_has(fd, text), "and the id");
+	check_errno(fd, 0, "%s: a label that fills its field", pair->path);
+	check(fdinfo_has(fd, "mcp-label:\tagent-7/planner.01234567890_ABCD\n"),
+	      "%s: fdinfo tells it", pair->path);
 	frame = frame_request(fd, TOOL_READ, "x", 1);
 	side_send(&pair->client, &frame, &cookie);
-	if (check(side_next(&pair->server, &request, SOON), "a request on it")) {
+	if (check(side_next(&pair->server, &request, SOON), "%s: a request on it",
+		  pair->path)) {
 		peer.cookie = cookie;
-		check_errno(call(pair->server.port.fd, MCP_IOC_PEER, &peer), 0, "PEER of it");
+		check_errno(call(pair->server.port.fd, MCP_IOC_PEER, &peer), 0, "%s: PEER of it",
+			    pair->path);
 		check(peer.sender == args.sender && peer.uid == 0 && peer.gid == 0 &&
 		      peer.pid == (unsigned int)getpid() && peer.rights == MCP_RIGHT_READ &&
 		      peer.start_time && !memcmp(peer.label, args.label, MCP_LABEL_SIZE),
-		      "tells who sent it");
+		      "%s: tells who sent it", pair->path);
 		peer.flags = 1;
 		check_errno(call(pair->server.port.fd, MCP_IOC_PEER, &peer), EINVAL,
-			    "PEER with a flag");
+			    "%s: PEER with a flag", pair->path);
 		peer.flags = 0;
 		check_errno(call(pair->client.port.fd, MCP_IOC_PEER, &peer), ENOENT,
-			    "PEER by who did not receive it");
+			    "%s: PEER by who did not receive it", pair->path);
 		frame = frame_response(cookie, NULL, 0);
 		side_send(&pair->server, &frame, NULL);
 		side_next(&pair->client, &message, SOON);
 		side_release(&pair->client, &message);
 		check_errno(call(pair->server.port.fd, MCP_IOC_PEER, &peer), ENOENT,
-			    "PEER after the answer");
+			    "%s: PEER after the answer", pair->path);
 	}
 	close(fd);
 	close(wide);
@@ -320,69 +319,105 @@ static void test_label(struct pair *pair)
 
 /* ---- Quota --------------------------------------------------------------- */
 
-static void test_quota(struct pair *pair)
+/*
+ * A caller for each request: by ioctl a thread waits in one call. Who is asked
+ * is the handle, whichever file a request comes by.
+ */
+#define CALLERS	3
+
+/* Takes away what a caller has sent. */
+static void take_back(struct side *caller, __u64 cookie)
 {
-	int wide = open_with(pair, ALL_RIGHTS), two, one;
-	struct mcp_grant args = grant_args(wide, MCP_RIGHT_READ | MCP_RIGHT_GRANT);
-	struct message message;
+	struct mcp_frame frame = frame_cancel(cookie);
+	struct message message = { 0 };
+
+	side_send(caller, &frame, NULL);
+	side_next(caller, &message, SOON);
+	if (message.slot)
+		side_release(caller, &message);
+}
+
+static void quota_of_requests(struct pair *pair, struct side callers[CALLERS])
+{
+	struct mcp_grant args = grant_args(pair->handle, MCP_RIGHT_READ | MCP_RIGHT_GRANT);
+	__u64 cookies[CALLERS];
 	struct mcp_frame frame;
-	__u64 cookies[3];
+	int two, one;
 
 	args.max_inflight = 2;
 	two = grant(&pair->client.port, &args);
-	check_errno(two, 0, "a quota of two requests");
+	check_errno(two, 0, "%s: a quota of two requests", pair->path);
 	args = grant_args(two, MCP_RIGHT_READ);
 	args.max_inflight = 3;
-	check_errno(grant(&pair->client.port, &args), EACCES, "a child with more requests");
+	check_errno(grant(&pair->client.port, &args), EACCES, "%s: a child with more requests",
+		    pair->path);
 	args.max_inflight = 0;
 	one = grant(&pair->client.port, &args);
-	check_errno(one, 0, "a child with as many");
+	check_errno(one, 0, "%s: a child with as many", pair->path);
 	frame = frame_request(two, TOOL_READ, "x", 1);
-	check_errno(side_send(&pair->client, &frame, &cookies[0]), 0, "the first");
+	check_errno(side_send(&callers[0], &frame, &cookies[0]), 0, "%s: the first", pair->path);
 	frame.handle = one;
-	check_errno(side_send(&pair->client, &frame, &cookies[1]), 0, "the second, on a child");
-	check_errno(side_send(&pair->client, &frame, NULL), EDQUOT, "a third on the child");
+	check_errno(side_send(&callers[1], &frame, &cookies[1]), 0,
+		    "%s: the second, on a child", pair->path);
+	check_errno(side_send(&callers[2], &frame, NULL), EDQUOT, "%s: a third on the child",
+		    pair->path);
 	frame.handle = two;
-	check_errno(side_send(&pair->client, &frame, NULL), EDQUOT, "a third on the handle");
-	frame.handle = wide;
-	check_errno(side_send(&pair->client, &frame, &cookies[2]), 0,
-		    "its giver is not bound by it");
-	frame = frame_cancel(cookies[0]);
-	side_send(&pair->client, &frame, NULL);
-	side_next(&pair->client, &message, SOON);
-	frame = frame_request(one, TOOL_READ, "x", 1);
-	check_errno(side_send(&pair->client, &frame, &cookies[0]), 0, "one ended: one more");
-	check_errno(side_send(&pair->client, &frame, NULL), EDQUOT, "and not two");
-	for (size_t i = 0; i < ARRAY_SIZE(cookies); i++) {
-		frame = frame_cancel(cookies[i]);
-		side_send(&pair->client, &frame, NULL);
-		side_next(&pair->client, &message, SOON);
-	}
-	check_errno(try_call(pair, one, TOOL_READ), 0, "all are given back");
+	check_errno(side_send(&callers[2], &frame, NULL), EDQUOT, "%s: a third on the handle",
+		    pair->path);
+	frame.handle = pair->handle;
+	check_errno(side_send(&callers[2], &frame, &cookies[2]), 0,
+		    "%s: its giver is not bound by it", pair->path);
+	take_back(&callers[2], cookies[2]);
+	take_back(&callers[0], cookies[0]);
+	frame.handle = one;
+	check_errno(side_send(&callers[0], &frame, &cookies[0]), 0, "%s: one ended: one more",
+		    pair->path);
+	check_errno(side_send(&callers[2], &frame, NULL), EDQUOT, "%s: and not two", pair->path);
+	take_back(&callers[0], cookies[0]);
+	take_back(&callers[1], cookies[1]);
+	check_errno(try_call(pair, one, TOOL_READ), 0, "%s: all are given back", pair->path);
 	close(one);
 	close(two);
+}
 
-	args = grant_args(wide, MCP_RIGHT_READ | MCP_RIGHT_GRANT);
+static void quota_of_bytes(struct pair *pair, struct side callers[CALLERS])
+{
+	struct mcp_grant args = grant_args(pair->handle, MCP_RIGHT_READ | MCP_RIGHT_GRANT);
+	static const unsigned char body[8192];
+	struct mcp_frame frame;
+	__u64 cookie;
+	int two;
+
 	args.max_bytes = 4096;
 	two = grant(&pair->client.port, &args);
 	args = grant_args(two, MCP_RIGHT_READ);
 	args.max_bytes = 4097;
-	check_errno(grant(&pair->client.port, &args), EACCES, "a child with more bytes");
-	static const unsigned char body[8192];
-
+	check_errno(grant(&pair->client.port, &args), EACCES, "%s: a child with more bytes",
+		    pair->path);
 	frame = frame_request(two, TOOL_READ, body, 3000);
-	check_errno(side_send(&pair->client, &frame, &cookies[0]), 0, "3000 of 4096 bytes");
-	check_errno(side_send(&pair->client, &frame, NULL), EDQUOT, "3000 more");
-	frame = frame_cancel(cookies[0]);
-	side_send(&pair->client, &frame, NULL);
-	side_next(&pair->client, &message, SOON);
-	frame = frame_request(two, TOOL_READ, body, 3000);
-	check_errno(side_send(&pair->client, &frame, &cookies[0]), 0, "they are given back");
-	frame = frame_cancel(cookies[0]);
-	side_send(&pair->client, &frame, NULL);
-	side_next(&pair->client, &message, SOON);
+	check_errno(side_send(&callers[0], &frame, &cookie), 0, "%s: 3000 of 4096 bytes",
+		    pair->path);
+	check_errno(side_send(&callers[1], &frame, NULL), EDQUOT, "%s: 3000 more", pair->path);
+	take_back(&callers[0], cookie);
+	check_errno(side_send(&callers[1], &frame, &cookie), 0, "%s: they are given back",
+		    pair->path);
+	take_back(&callers[1], cookie);
+	frame = frame_request(two, TOOL_READ, body, sizeof(body));
+	check_errno(side_send(&callers[0], &frame, NULL), EDQUOT,
+		    "%s: one request of more than there is", pair->path);
 	close(two);
-	close(wide);
+}
+
+static void test_quota(struct pair *pair)
+{
+	struct side callers[CALLERS];
+
+	for (int i = 0; i < CALLERS; i++)
+		side_need(&callers[i], pair->client.path, PAIR_ARENA);
+	quota_of_requests(pair, callers);
+	quota_of_bytes(pair, callers);
+	for (int i = 0; i < CALLERS; i++)
+		side_close(&callers[i]);
 }
 
 /* ---- Expiry -------------------------------------------------------------- */
@@ -423,30 +458,99 @@ static void test_expiry(struct pair *pair)
 	brief = grant(&pair->client.port, &args);
 	args = grant_args(brief, MCP_RIGHT_READ);
 	args.expiry = end + 60000000000ull;
-	check_errno(grant(&pair->client.port, &args), EACCES, "a later expiry than the giver's");
+	check_errno(grant(&pair->client.port, &args), EACCES,
+		    "%s: a later expiry than the giver's", pair->path);
 	args.expiry = 0;
 	child = grant(&pair->client.port, &args);
-	check_errno(child, 0, "a child with its giver's expiry");
+	check_errno(child, 0, "%s: a child with its giver's expiry", pair->path);
 	frame = frame_request(child, TOOL_READ, "x", 1);
-	check_errno(side_send(&pair->client, &frame, &cookie), 0, "a call before the expiry");
-	check(side_next(&pair->server, &request, SOON), "is received");
+	check_errno(side_send(&pair->client, &frame, &cookie), 0, "%s: a call before the expiry",
+		    pair->path);
+	check(side_next(&pair->server, &request, SOON), "%s: is received", pair->path);
 	check(side_next(&pair->client, &message, SOON) &&
 	      is_kernel(&message, MCP_RESPONSE, cookie, EKEYEXPIRED) && now_ns() >= end,
-	      "the expiry ends it");
-	side_release(&pair->client, &message);
+	      "%s: the expiry ends it", pair->path);
+	if (message.slot)
+		side_release(&pair->client, &message);
 	check(side_next(&pair->server, &message, SOON) &&
-	      is_kernel(&message, MCP_CANCEL, cookie, EKEYEXPIRED), "the server gets a CANCEL");
+	      is_kernel(&message, MCP_CANCEL, cookie, EKEYEXPIRED), "%s: the server gets a CANCEL",
+	      pair->path);
 	frame = frame_response(cookie, NULL, 0);
-	check_errno(side_send(&pair->server, &frame, NULL), ECANCELED, "a late answer");
+	check_errno(side_send(&pair->server, &frame, NULL), ECANCELED, "%s: a late answer",
+		    pair->path);
 	frame = frame_request(child, TOOL_READ, "x", 1);
-	check_errno(side_send(&pair->client, &frame, NULL), EKEYEXPIRED, "a call after the expiry");
-	check_errno(narrow(pair, brief, MCP_RIGHT_READ), EKEYEXPIRED, "a grant after the expiry");
+	check_errno(side_send(&pair->client, &frame, NULL), EKEYEXPIRED,
+		    "%s: a call after the expiry", pair->path);
+	check_errno(narrow(pair, brief, MCP_RIGHT_READ), EKEYEXPIRED,
+		    "%s: a grant after the expiry", pair->path);
 	check(handle_dead(child, SOON) && handle_dead(brief, SOON),
-	      "poll() says that both are dead");
-	check(!handle_dead(wide, 0), "what they came from lives");
+	      "%s: poll() says that both are dead", pair->path);
+	check(!handle_dead(wide, 0), "%s: what they came from lives", pair->path);
 	close(child);
 	close(brief);
 	close(wide);
+}
+
+/* ---- UPDATE -------------------------------------------------------------- */
+
+/* The endpoint's tools, of which one has another definition than it had. */
+static int change_tool(struct pair *pair)
+{
+	struct mcp_tool tools[] = {
+		tool_row(TOOL_READ, MCP_TOOL_READ_ONLY, 0x11, "look"),
+		tool_row(TOOL_WRITE, 0, 0x99, "change"),
+		tool_row(TOOL_LAST, 0, 0x33, "last"),
+	};
+	struct mcp_update args = { .size = sizeof(args), .ntools = ARRAY_SIZE(tools),
+				   .tool_size = sizeof(tools[0]), .tools = address(tools) };
+
+	return call(pair->server.port.fd, MCP_IOC_UPDATE, &args);
+}
+
+/* A handle for TOOL_WRITE by name. */
+static int grant_write(struct pair *pair, int giver)
+{
+	struct mcp_pin pin = { .tool = TOOL_WRITE };
+	struct mcp_grant args = grant_args(giver, MCP_RIGHT_WRITE);
+
+	args.pins = address(&pin);
+	args.npins = 1;
+	return grant(&pair->client.port, &args);
+}
+
+/* "Stale until granted again": by who has agreed to what the tool is now. */
+static void test_stale(struct pair *pair)
+{
+	int old = open_with(pair, ALL_RIGHTS), pinned = grant_write(pair, old), fresh, child;
+
+	check_errno(try_call(pair, pinned, TOOL_WRITE), 0, "%s: a tool as it was agreed to",
+		    pair->path);
+	check_errno(change_tool(pair), 0, "%s: the tool changes", pair->path);
+	check_errno(try_call(pair, old, TOOL_WRITE), ESTALE, "%s: it is stale", pair->path);
+	check_errno(try_call(pair, pinned, TOOL_WRITE), ESTALE, "%s: for who named it, too",
+		    pair->path);
+	check_errno(try_call(pair, old, TOOL_READ), 0, "%s: another tool is not", pair->path);
+
+	check_errno(grant_write(pair, old), ESTALE, "%s: who has it stale does not grant it",
+		    pair->path);
+	child = narrow(pair, old, MCP_RIGHT_READ | MCP_RIGHT_WRITE);
+	check_errno(try_call(pair, child, TOOL_WRITE), ESTALE, "%s: nor with all that it has",
+		    pair->path);
+	check_errno(try_call(pair, child, TOOL_READ), 0, "%s: but what is as it was", pair->path);
+	close(child);
+
+	fresh = open_with(pair, ALL_RIGHTS);
+	check_errno(try_call(pair, fresh, TOOL_WRITE), 0, "%s: opened again it is good",
+		    pair->path);
+	child = grant_write(pair, fresh);
+	check_errno(try_call(pair, child, TOOL_WRITE), 0, "%s: and so it is granted again",
+		    pair->path);
+	check_errno(try_call(pair, pinned, TOOL_WRITE), ESTALE, "%s: the old one stays stale",
+		    pair->path);
+	close(child);
+	close(fresh);
+	close(pinned);
+	close(old);
 }
 
 /* ---- REVOKE -------------------------------------------------------------- */
@@ -670,23 +774,34 @@ static void test_fork(struct pair *pair)
 	check_errno(try_call(pair, pair->handle, TOOL_READ), 0, "the parent's handle lives");
 }
 
-int main(void)
+static void run(void (*const scenes[])(struct pair *), size_t count, enum path path)
 {
-	static void (*const scenes[])(struct pair *) = {
-		test_open_arguments, test_open, test_rights, test_grant_arguments, test_narrower,
-		test_depth, test_label, test_quota, test_expiry, test_expiry_wakes, test_revoke_arguments,
-		test_revoke_tree, test_revoke_closed, test_passing, test_fork,
-	};
-
-	test_begin();
-	for (size_t i = 0; i < ARRAY_SIZE(scenes); i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct pair pair;
 
-		pair_need(&pair, BY_RW, BY_RW);
+		pair_need(&pair, path, path);
 		scenes[i](&pair);
 		pair_close(&pair);
 	}
-	for (enum path path = 0; path < PATHS; path++)
+}
+
+int main(void)
+{
+	static void (*const once[])(struct pair *) = {
+		test_open_arguments, test_open, test_grant_arguments, test_narrower, test_depth,
+		test_expiry_wakes, test_revoke_arguments, test_revoke_tree, test_revoke_closed,
+		test_passing, test_fork,
+	};
+	/* What may be sent is the same whichever way it is sent. */
+	static void (*const each_path[])(struct pair *) = {
+		test_rights, test_label, test_quota, test_expiry, test_stale,
+	};
+
+	test_begin();
+	run(once, ARRAY_SIZE(once), BY_RW);
+	for (enum path path = 0; path < PATHS; path++) {
+		run(each_path, ARRAY_SIZE(each_path), path);
 		test_revoke_call(path);
+	}
 	return test_end();
 }
