@@ -223,7 +223,7 @@ PROGRAMS = {
     "serve_test": 136,
     "netlink_test": 150,
     "audit_calls_test": 44,
-    "handle_test": 340,
+    "handle_test": 355,
     "exchange_test": 1000,
     "arena_test": 80,
     "fds_test": 170,

@@ -16,6 +16,9 @@
 
 #include "mcp_side.h"
 
+/* What fdinfo says of bytes when nobody has limited them: as many units as are counted. */
+#define NO_LIMIT	(~0u * 256ull)
+
 /* Sends a request that is at once cancelled, and answers what sending it gave. */
 static int try_call(struct pair *pair, int handle, unsigned int tool)
 {
@@ -259,20 +262,95 @@ static void test_depth(struct pair *pair)
 
 /* ---- Labels, fdinfo ------------------------------------------------------ */
 
-static bool fdinfo_has(int fd, const char *text)
+/* What fdinfo says of a handle: its lines that are ours. */
+static void read_fdinfo(int fd, char *text, size_t bytes)
 {
 	char path[64], line[256];
-	bool found = false;
+	size_t used = 0;
 	FILE *file;
 
+	text[0] = 0;
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	file = fopen(path, "r");
-	if (!file)
-		return false;
-	while (fgets(line, sizeof(line), file))
-		found |= !!strstr(line, text);
-	fclose(file);
-	return found;
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (!strncmp(line, "mcp-", 4) && used + strlen(line) < bytes)
+			used += snprintf(text + used, bytes - used, "%s", line);
+	if (file)
+		fclose(file);
+}
+
+static bool fdinfo_has(int fd, const char *line)
+{
+	char text[1024];
+
+	read_fdinfo(fd, text, sizeof(text));
+	return strstr(text, line);
+}
+
+/* All of a handle, so that a line that comes or goes is noticed. */
+static void fdinfo_is(int fd, const char *wanted, const char *what)
+{
+	char text[1024];
+
+	read_fdinfo(fd, text, sizeof(text));
+	if (!check(!strcmp(text, wanted), "fdinfo tells all of %s", what))
+		printf("# got:\n%s# wanted:\n%s", text, wanted);
+}
+
+static void test_fdinfo(struct pair *pair)
+{
+	struct mcp_pin pins[] = { { .tool = TOOL_READ }, { .tool = TOOL_WRITE },
+				  { .tool = TOOL_LAST } };
+	__u64 expiry = now_ns() + 3600000000000ull, cookie = 0;
+	struct mcp_grant args = grant_args(pair->handle, MCP_RIGHT_READ | MCP_RIGHT_GRANT);
+	const char *name = (const char *)pair->name;
+	struct mcp_frame frame;
+	char wanted[512];
+	int fd, child;
+
+	snprintf(wanted, sizeof(wanted), "mcp-endpoint:\t%s\nmcp-sender:\t%llu\nmcp-label:\t\n"
+		 "mcp-rights:\tquery read write fds grant \nmcp-depth:\t0\nmcp-expiry:\t0\n"
+		 "mcp-error:\t0\nmcp-inflight:\t0 of %u\nmcp-bytes:\t0 of %llu\nmcp-tools:\tall\n",
+		 name, (unsigned long long)pair->handle_id, MCP_MAX_INFLIGHT, NO_LIMIT);
+	fdinfo_is(pair->handle, wanted, "a handle that was opened");
+
+	args.pins = address(pins);
+	args.npins = ARRAY_SIZE(pins);
+	args.expiry = expiry;
+	args.max_inflight = 3;
+	args.max_bytes = 4096;
+	memcpy(args.label, "agent-7", 7);
+	fd = grant(&pair->client.port, &args);
+	check_errno(fd, 0, "a handle with a limit of each kind");
+	frame = frame_request(fd, TOOL_READ, "x", 1);
+	check_errno(side_send(&pair->client, &frame, &cookie), 0, "with a request in flight");
+	/* Space comes in units of 256 bytes, of which the envelope takes 128. */
+	snprintf(wanted, sizeof(wanted), "mcp-endpoint:\t%s\nmcp-sender:\t%llu\n"
+		 "mcp-label:\tagent-7\nmcp-rights:\tread grant \nmcp-depth:\t1\n"
+		 "mcp-expiry:\t%llu\nmcp-error:\t0\nmcp-inflight:\t1 of 3\n"
+		 "mcp-bytes:\t256 of 4096\nmcp-tools:\t%d-%d,%d\n", name,
+		 (unsigned long long)args.sender, (unsigned long long)expiry, TOOL_READ,
+		 TOOL_WRITE, TOOL_LAST);
+	fdinfo_is(fd, wanted, "one that was derived");
+	child = narrow(pair, fd, MCP_RIGHT_READ);
+	check(fdinfo_has(child, "mcp-depth:\t2\n") && fdinfo_has(child, "mcp-rights:\tread \n"),
+	      "one derived from that is one deeper");
+
+	check_errno(revoke(&pair->client.port, pair->handle, args.sender), 0, "it is revoked");
+	snprintf(wanted, sizeof(wanted), "mcp-error:\t%d\n", EKEYREVOKED);
+	check(fdinfo_has(fd, wanted) && fdinfo_has(child, wanted),
+	      "then fdinfo tells why no call is possible, of both");
+	check(fdinfo_has(fd, "mcp-inflight:\t0 of 3\n"), "and that nothing is in flight");
+	check(fdinfo_has(pair->handle, "mcp-error:\t0\n"), "but not of what they came from");
+	close(child);
+	close(fd);
+
+	args = grant_args(pair->handle, MCP_RIGHT_READ);
+	args.expiry = now_ns() + 20000000;
+	fd = grant(&pair->client.port, &args);
+	snprintf(wanted, sizeof(wanted), "mcp-error:\t%d\n", EKEYEXPIRED);
+	check(handle_dead(fd, SOON) && fdinfo_has(fd, wanted), "or that the time is over");
+	close(fd);
 }
 
 static void test_label(struct pair *pair)
@@ -789,8 +867,8 @@ int main(void)
 {
 	static void (*const once[])(struct pair *) = {
 		test_open_arguments, test_open, test_grant_arguments, test_narrower, test_depth,
-		test_expiry_wakes, test_revoke_arguments, test_revoke_tree, test_revoke_closed,
-		test_passing, test_fork,
+		test_fdinfo, test_expiry_wakes, test_revoke_arguments, test_revoke_tree,
+		test_revoke_closed, test_passing, test_fork,
 	};
 	/* What may be sent is the same whichever way it is sent. */
 	static void (*const each_path[])(struct pair *) = {
