@@ -356,6 +356,95 @@ static void test_largest(void)
 	free(body);
 }
 
+/* ---- What one user may have in arenas ------------------------------------ */
+
+/*
+ * 64 MiB, as messages of 1 MiB: more than fits in one arena, and each handle
+ * has a quarter of one. Five times 13, so that the last one is one too many for
+ * the user, while its handle, its endpoint and its arena have room.
+ */
+#define USER_BYTES	(64u << 20)
+#define SERVERS		5
+#define EACH		13
+#define ON_A_HANDLE	3
+#define HANDLES		((EACH + ON_A_HANDLE - 1) / ON_A_HANDLE)
+
+/* Another user asks on a handle of ours, by a file of its own. */
+static int ask_on(void *argument)
+{
+	struct mcp_frame *frame = argument;
+	struct port port;
+
+	if (port_open(&port, MCP_ARENA_MIN))
+		return 50;
+	return write(port.fd, frame, sizeof(*frame)) == sizeof(*frame) ? 0 : errno;
+}
+
+static void test_user_bytes(void)
+{
+	const size_t len = (1u << 20) - MCP_BODY_OFFSET;
+	int handles[SERVERS][HANDLES];
+	struct port servers[SERVERS], client;
+	unsigned int sent = 0, i, n;
+	struct mcp_frame frame;
+	__u64 cookie = 0;
+	void *body;
+	long error = 0;
+
+	body = calloc(1, len);
+	if (!body)
+		bail_out("memory");
+	port_need(&client, MCP_ARENA_MIN);
+	for (i = 0; i < SERVERS; i++) {
+		char suffix[] = "user.0";
+		__u8 name[MCP_NAME_SIZE];
+
+		suffix[5] += i;
+		test_name(name, suffix);
+		port_need(&servers[i], MCP_ARENA_MAX);
+		serve_need(&servers[i], name);
+		for (n = 0; n < HANDLES; n++)
+			handles[i][n] = open_handle(&client, name, ALL_RIGHTS, NULL);
+	}
+	for (i = 0; i < SERVERS; i++) {
+		for (n = 0; n < EACH && !error; n++) {
+			frame = frame_request(handles[i][n / ON_A_HANDLE], TOOL_READ, body, len);
+			frame.envelope.reserve = 0;
+			frame.result = address(&cookie);
+			if (write(client.fd, &frame, sizeof(frame)) < 0)
+				error = -errno;
+			else
+				sent++;
+		}
+	}
+	check(sent == USER_BYTES >> 20 && error == -EDQUOT,
+	      "one user may have 64 MiB in arenas of others: %u MiB, then %s", sent,
+	      strerror(-error));
+	frame.body = address("x");
+	frame.envelope.len = 1;
+	check(write(client.fd, &frame, sizeof(frame)) < 0 && errno == EDQUOT,
+	      "and not a byte more");
+	frame.result = 0;
+	check(as_user(1000, 1000, 0, ask_on, &frame) == 0, "another user may, on that handle");
+	frame.result = address(&cookie);
+	struct mcp_frame cancel = frame_cancel(cookie);
+
+	check(write(client.fd, &cancel, sizeof(cancel)) == sizeof(cancel) &&
+	      read(client.fd, &cancel, sizeof(cancel)) == sizeof(cancel), "one of them ends");
+	frame.body = address(body);
+	frame.envelope.len = len;
+	check(write(client.fd, &frame, sizeof(frame)) == sizeof(frame),
+	      "then there is room for as much");
+	check(write(client.fd, &frame, sizeof(frame)) < 0 && errno == EDQUOT, "and no more");
+	for (i = 0; i < SERVERS; i++) {
+		for (n = 0; n < HANDLES; n++)
+			close(handles[i][n]);
+		port_close(&servers[i]);
+	}
+	port_close(&client);
+	free(body);
+}
+
 int main(void)
 {
 	static void (*const scenes[])(struct pair *) = { test_release, test_quarter, test_reserve };
@@ -375,5 +464,6 @@ int main(void)
 	}
 	test_reuse();
 	test_largest();
+	test_user_bytes();
 	return test_end();
 }
