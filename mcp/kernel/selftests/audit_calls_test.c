@@ -24,7 +24,6 @@
 #define ARENA	(256u << 10)
 #define OTHER	1234
 #define FLOOD	300
-#define RATE	64	/* records of calls in a second, of one handle */
 
 static int audit_fd;
 static struct genl genl;
@@ -131,14 +130,20 @@ static void drain(void)
 		;
 }
 
-static unsigned int count_records(const char *op)
+/* Until there are none; *@others counts those that have the word @other. */
+static unsigned int count_records(const char *op, const char *other, unsigned int *others)
 {
 	unsigned int count = 0;
 	char wanted[64];
 
 	snprintf(wanted, sizeof(wanted), "mcp op=%s ", op);
-	while (next_record(200))
-		count += !!strstr(record, wanted);
+	*others = 0;
+	while (next_record(200)) {
+		if (strstr(record, other))
+			++*others;
+		else
+			count += !!strstr(record, wanted);
+	}
 	return count;
 }
 
@@ -307,10 +312,14 @@ static void test_denials(struct port *server, struct port *client, const __u8 *n
 static void test_calls(struct port *server, struct port *client, const __u8 *name)
 {
 	__u64 cookie = 0, before, after;
-	unsigned int i, good = 0, count;
+	unsigned int i, good = 0, count, others;
 	char words[160];
 	int handle = open_handle(client, name, MCP_RIGHT_READ, NULL);
+	int other = open_handle(client, name, ALL_RIGHTS, NULL), quiet;
+	struct mcp_grant args = grant_args(other, MCP_RIGHT_READ);
 
+	memcpy(args.label, "quiet.one", 9);
+	quiet = grant(client, &args);
 	drain();
 	check_errno(set_calls(1), 0, "from now on each call is a record");
 	check(recorded("audit-calls", "on=1 res=1"), "which is one");
@@ -326,14 +335,19 @@ static void test_calls(struct port *server, struct port *client, const __u8 *nam
 	check(good == 3, "three calls are three records, each with its cookie");
 
 	before = lost(client);
-	for (i = 0; i < FLOOD; i++)
+	for (i = 0; i < FLOOD; i++) {
 		if (request(client, handle, TOOL_WRITE, 0, &cookie) != -EACCES)
 			bail_out("a denied call");
-	count = count_records("call");
+		/* By now nothing more of the other is recorded. */
+		if (i == FLOOD / 2 && request(client, quiet, TOOL_WRITE, 0, &cookie) != -EACCES)
+			bail_out("a denied call of another sender");
+	}
+	count = count_records("call", "label=quiet.one ", &others);
 	after = lost(client);
 	check(count + (after - before) == FLOOD, "of %d calls %u are recorded, %llu counted lost",
 	      FLOOD, count, (unsigned long long)(after - before));
 	check(count && after > before, "so one sender cannot flood the log");
+	check(others == 1, "nor hide what another one does: its call is recorded (%u)", others);
 
 	check_errno(set_calls(0), 0, "no longer");
 	check(recorded("audit-calls", "on=0 res=1"), "is a record");
@@ -341,6 +355,8 @@ static void test_calls(struct port *server, struct port *client, const __u8 *nam
 	check_errno(request(client, handle, TOOL_READ, 1, &cookie), 0, "a call");
 	answer(server, client);
 	check(!next_record(NEVER), "is none");
+	close(quiet);
+	close(other);
 	close(handle);
 }
 
