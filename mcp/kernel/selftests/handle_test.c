@@ -16,6 +16,9 @@
 
 #include "mcp_side.h"
 
+/* So long that even a machine under every checker sends, and delivers, before it. */
+#define EXPIRY_NS	1000000000ull
+
 /* What fdinfo says of bytes when nobody has limited them: as many units as are counted. */
 #define NO_LIMIT	(~0u * 256ull)
 
@@ -346,7 +349,7 @@ static void test_fdinfo(struct pair *pair)
 	close(fd);
 
 	args = grant_args(pair->handle, MCP_RIGHT_READ);
-	args.expiry = now_ns() + 20000000;
+	args.expiry = now_ns() + EXPIRY_NS;
 	fd = grant(&pair->client.port, &args);
 	snprintf(wanted, sizeof(wanted), "mcp-error:\t%d\n", EKEYEXPIRED);
 	check(handle_dead(fd, SOON) && fdinfo_has(fd, wanted), "or that the time is over");
@@ -530,7 +533,7 @@ static void test_expiry(struct pair *pair)
 	struct mcp_grant args = grant_args(wide, MCP_RIGHT_READ | MCP_RIGHT_GRANT);
 	struct message request, message = { 0 };
 	struct mcp_frame frame;
-	__u64 cookie = 0, end = now_ns() + 200000000;
+	__u64 cookie = 0, end = now_ns() + EXPIRY_NS;
 
 	args.expiry = end;
 	brief = grant(&pair->client.port, &args);
