@@ -2,7 +2,7 @@
 """Run the test suite, from a fresh state if need be: this is what CI runs.
 
 `unit` tests the engine (seconds); `boot` builds the images, boots them in QEMU and tests them; `module` is the part of
-it that is about the kernel module. --full adds the long campaigns. As many tests run at once as there are CPUs.
+both that is about the kernel module. --full adds the long campaigns. As many tests run at once as there are CPUs.
 Arguments after `--` go to pytest.
 """
 
@@ -19,10 +19,26 @@ from protopi.project import Project
 from protopi.ui import Ui
 
 SUMMARY = "run the tests; what CI runs"
+#: tests/test_suites.py tells which files belong here.
 _MODULE = [
-    "boot-tests/test_module.py",
+    "boot-tests/test_bench.py",
+    "boot-tests/test_dkms.py",
+    "boot-tests/test_kcov.py",
+    "boot-tests/test_kcsan.py",
     "boot-tests/test_kunit.py",
+    "boot-tests/test_libmcp.py",
+    "boot-tests/test_module.py",
+    "boot-tests/test_network.py",
+    "boot-tests/test_policy.py",
+    "boot-tests/test_seeded.py",
+    "tests/test_external_module.py",
+    "tests/test_libmcp.py",
+    "tests/test_mcp_bench.py",
     "tests/test_mcp_fuzz.py",
+    "tests/test_mcp_netlink.py",
+    "tests/test_mcp_security.py",
+    "tests/test_mcp_source.py",
+    "tests/test_syzkaller.py",
 ]
 _SUITES = {"unit": ["tests"], "boot": ["boot-tests"], "module": _MODULE, "all": []}
 
