@@ -312,9 +312,10 @@ static void test_fdinfo(struct pair *pair)
 	int fd, child;
 
 	snprintf(wanted, sizeof(wanted), "mcp-endpoint:\t%s\nmcp-sender:\t%llu\nmcp-label:\t\n"
-		 "mcp-rights:\tquery read write fds grant \nmcp-depth:\t0\nmcp-expiry:\t0\n"
+		 "mcp-rights:\t%s\nmcp-depth:\t0\nmcp-expiry:\t0\n"
 		 "mcp-error:\t0\nmcp-inflight:\t0 of %u\nmcp-bytes:\t0 of %llu\nmcp-tools:\tall\n",
-		 name, (unsigned long long)pair->handle_id, MCP_MAX_INFLIGHT, NO_LIMIT);
+		 name, (unsigned long long)pair->handle_id, "query read write fds grant ",
+		 MCP_MAX_INFLIGHT, NO_LIMIT);
 	fdinfo_is(pair->handle, wanted, "a handle that was opened");
 
 	args.pins = address(pins);
@@ -329,14 +330,14 @@ static void test_fdinfo(struct pair *pair)
 	check_errno(side_send(&pair->client, &frame, &cookie), 0, "with a request in flight");
 	/* Space comes in units of 256 bytes, of which the envelope takes 128. */
 	snprintf(wanted, sizeof(wanted), "mcp-endpoint:\t%s\nmcp-sender:\t%llu\n"
-		 "mcp-label:\tagent-7\nmcp-rights:\tread grant \nmcp-depth:\t1\n"
+		 "mcp-label:\tagent-7\nmcp-rights:\t%s\nmcp-depth:\t1\n"
 		 "mcp-expiry:\t%llu\nmcp-error:\t0\nmcp-inflight:\t1 of 3\n"
 		 "mcp-bytes:\t256 of 4096\nmcp-tools:\t%d-%d,%d\n", name,
-		 (unsigned long long)args.sender, (unsigned long long)expiry, TOOL_READ,
-		 TOOL_WRITE, TOOL_LAST);
+		 (unsigned long long)args.sender, "read grant ", (unsigned long long)expiry,
+		 TOOL_READ, TOOL_WRITE, TOOL_LAST);
 	fdinfo_is(fd, wanted, "one that was derived");
 	child = narrow(pair, fd, MCP_RIGHT_READ);
-	check(fdinfo_has(child, "mcp-depth:\t2\n") && fdinfo_has(child, "mcp-rights:\tread \n"),
+	check(fdinfo_has(child, "mcp-depth:\t2\n") && fdinfo_has(child, "mcp-rights:\tread "),
 	      "one derived from that is one deeper");
 
 	check_errno(revoke(&pair->client.port, pair->handle, args.sender), 0, "it is revoked");
