@@ -227,9 +227,9 @@ TEST = f"{SELFTESTS}/info_test"
 PROGRAMS = {
     "info_test": 30,
     "envelope_test": 700,
-    "serve_test": 140,
+    "serve_test": 146,
     "netlink_test": 150,
-    "audit_calls_test": 44,
+    "audit_calls_test": 45,
     "handle_test": 355,
     "exchange_test": 1000,
     "arena_test": 95,
@@ -246,7 +246,7 @@ PROGRAMS = {
     "load_test": 4,
 }
 #: Those that need what only the debug kernel has (faults, tracepoints), and one that can do more there (suspend).
-WITH_DEBUG = {"failnth_test": 105, "audit_calls_test": 47, "trace_test": 36, "process_test": 70}
+WITH_DEBUG = {"failnth_test": 105, "audit_calls_test": 48, "trace_test": 36, "process_test": 70}
 #: KASAN keeps for a while what was freed, so that slabs do grow; failnth_test loads the module forty times there.
 NOT_WITH_DEBUG = {"load_test"}
 #: 6.12's io_uring warns of itself when a ring with DEFER_TASKRUN ends while commands can be cancelled: its own

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from protopi.benchmark import LIMITS, MOST_OVERHEAD, POLICIES, RATIOS, Row, judge, overhead
+from protopi.benchmark import LIMITS, MOST_LOAD, MOST_OVERHEAD, POLICIES, RATIOS, Row, judge, overhead
 from protopi.commands.bench import BARS_FROM, print_result
 from protopi.picture import as_svg
 
@@ -54,7 +54,7 @@ def result(**changed: float) -> dict[str, Any]:
         for policy in POLICIES
         for path in ("mcp-ioctl", "mcp-uring")
     ]
-    return {"rows": rows, "idle_overhead": {"pipe": MOST_OVERHEAD}, "rest": [{"pipe": 8000.0}]}
+    return {"rows": rows, "idle_overhead": {"pipe": MOST_OVERHEAD}, "rest": [{"pipe": 8000.0}], "load": MOST_LOAD}
 
 
 def test_what_meets_every_aim_passes() -> None:
@@ -75,6 +75,10 @@ def test_an_aim_that_is_missed_is_reported(row: str, cost: float, reasons: list[
     said = judge(result(**{row: cost}))
     assert len(said) == len(reasons)
     assert all(wanted in reason for wanted, reason in zip(reasons, said, strict=True))
+
+
+def test_a_module_that_is_dear_to_load_is_reported() -> None:
+    assert judge(result() | {"load": MOST_LOAD + 1}) == ["loading mcp.ko: 2,000,001 instructions, at most 2,000,000"]
 
 
 @pytest.mark.parametrize("copied", [256.5, 512.0, None])

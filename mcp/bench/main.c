@@ -5,9 +5,10 @@
  *
  * Usage: mcp-bench [--json] [--paths NAME,...] [--bytes N,...] [--policy NAME]
  *	  mcp-bench --rest
+ *	  mcp-bench --load MODULE
  *
  * --policy only says in the JSON which one is attached. --rest prints what unrelated operations cost, for a comparison with and
- * without the module. Exit status: 0 if every row was measured and is valid.
+ * without the module, and --load what loading it costs. Exit status: 0 if every row was measured and is valid.
  * The figures are instructions in one place only: see measure.c.
  */
 #include <stdio.h>
@@ -193,6 +194,10 @@ int main(int argc, char **argv)
 		return 0;
 	if (argc == 2 && !strcmp(argv[1], "--rest"))
 		return measure_rest();
+	if (argc == 3 && !strcmp(argv[1], "--load")) {
+		report_load(measure_load(argv[2]));
+		return 0;
+	}
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--json"))
 			json = true;
@@ -203,7 +208,7 @@ int main(int argc, char **argv)
 		else if (!strcmp(argv[i], "--policy") && i + 1 < argc)
 			policy = argv[++i];
 		else
-			die("usage: [--json] [--paths NAME,...] [--bytes N,...] [--policy NAME] | --rest");
+			die("usage: [--json] [--paths NAME,...] [--bytes N,...] [--policy NAME] | --rest | --load MODULE");
 	}
 	return measure(paths, bytes, json, policy);
 }

@@ -65,6 +65,11 @@ void report_json(const struct job *jobs, unsigned int count, bool complete, cons
 	       valid ? "true" : "false");
 }
 
+void report_load(struct sample load)
+{
+	printf("{\"load\":%.0f}\n", load.instructions);
+}
+
 void report_rest(const struct job *jobs, unsigned int count)
 {
 	putchar('{');

@@ -7,6 +7,7 @@
 
 void report_table(const struct job *jobs, unsigned int count);
 void report_json(const struct job *jobs, unsigned int count, bool complete, const char *policy);
+void report_load(struct sample load);
 void report_rest(const struct job *jobs, unsigned int count);
 
 #endif

@@ -7,5 +7,6 @@
 
 const char *probe_name(unsigned int which);
 struct sample measure_probe(unsigned int which);
+struct sample measure_load(const char *module);
 
 #endif
