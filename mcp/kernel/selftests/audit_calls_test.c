@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -402,6 +403,7 @@ static void test_faults(struct port *client, const __u8 *name)
 	unsigned int nth, no_record = 0, others = 0, given = 0;
 	int handle, fd;
 
+	mount("none", "/sys/kernel/debug", "debugfs", 0, NULL);
 	if (access("/proc/self/fail-nth", W_OK) ||
 	    !write_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N")) {
 		printf("# no faults can be injected here\n");
