@@ -234,7 +234,7 @@ PROGRAMS = {
     "exchange_test": 1000,
     "arena_test": 95,
     "fds_test": 170,
-    "uring_test": 213,
+    "uring_test": 232,
     "require_test": 65,
     "hold_test": 11,
     "audit_test": 35,

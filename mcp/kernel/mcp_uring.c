@@ -190,7 +190,9 @@ struct io_uring_cmd *mcp_uring_unpark(struct mcp_port *port, struct mcp_msg *msg
 		return NULL;
 	__list_del_entry(&pending->node);
 	pending->cookie = msg->exchange->cookie;
-	msg->turn = ++port->turn;
+	/* Another command of a ring that ends may get it for a moment. */
+	if (!(msg->flags & MCP_MSG_RETURNED))
+		msg->turn = ++port->turn;
 	set_taken(pending, mcp_msg_take(msg));
 	return cmd_of(pending);
 }

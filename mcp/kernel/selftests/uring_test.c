@@ -725,8 +725,8 @@ static void test_handed_back(void)
 	bench_close(&bench);
 }
 
-/* Three receivers of a task that does not look; what they get is given back in its order. */
-static void test_handed_back_in_order(bool killed, const char *how)
+/* Receivers of a task that does not look; what three of them get is given back in its order. */
+static void test_handed_back_in_order(bool killed, int receivers, const char *how)
 {
 	struct mcp_frame frame, got, notice, cancel;
 	struct bench bench;
@@ -743,14 +743,14 @@ static void test_handed_back_in_order(bool killed, const char *how)
 		child = fork();
 	if (!child) {
 		ring_need(&ring, 8, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
-		for (int i = 0; i < 3; i++)
+		for (int i = 0; i < receivers; i++)
 			ring_command(&ring, bench.server.fd, MCP_CMD_RECV_PARK, NULL, PARK);
 		ring_submit(&ring);
 		(void)!write(ready[1], "r", 1);
 		while (killed)
 			pause();
 	}
-	check(read(ready[0], &byte, 1) == 1, "%s: three receivers are parked", how);
+	check(read(ready[0], &byte, 1) == 1, "%s: %d receivers are parked", how, receivers);
 	frame = frame_request(bench.handle, TOOL_READ, "first", 5);
 	frame.result = address(&cookie);
 	check(!put(&bench.client, frame) &&
@@ -994,8 +994,10 @@ int main(void)
 		      "teardown, DEFER_TASKRUN");
 	test_teardown(IORING_SETUP_SQPOLL, "teardown, SQPOLL");
 	test_handed_back();
-	test_handed_back_in_order(false, "a ring ends");
-	test_handed_back_in_order(true, "its task is killed");
+	for (int i = 0; i < 5; i++)
+		test_handed_back_in_order(false, i ? 8 : 3, "a ring ends");
+	test_handed_back_in_order(true, 3, "its task is killed");
+	test_handed_back_in_order(true, 8, "its task is killed");
 	test_close_first();
 	test_killed(0, "kill");
 	test_killed(IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, "kill, DEFER_TASKRUN");
